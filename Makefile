@@ -1,0 +1,28 @@
+# make demo: sets up and runs the main job on the embedded synthetic cries; make test: sets up and tests.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+export MPLBACKEND := Agg
+
+.PHONY: demo test check clean
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cryjax needs Python 3.11 or newer; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/python -m cryjax.main --config=configs/suite.py:demo --workdir=runs/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+clean:
+	rm -rf .venv runs prepared

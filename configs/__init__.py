@@ -1,0 +1,1 @@
+"""One file an experiment family; see each docstring for its command."""

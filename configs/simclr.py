@@ -1,0 +1,44 @@
+"""SimCLR pre-training, uclser's recipe at a laptop's length.
+
+    python -m cryjax.main --config=configs/simclr.py --workdir=runs/simclr
+    python -m cryjax.main --config=configs/simclr.py --workdir=runs/mine \
+        --config.data.dirs=prepared/mine --config.encoder.name=resnet18
+
+Source: Fonseca et al. 2021, https://arxiv.org/abs/2011.07616 (temperature, projector, policy, SGD
+0.03 with two drops). Batch and length are ours; the paper runs 500 epochs at batch 128. Expected:
+a loss that falls from log(2 * 64 - 1) = 4.84, and a checkpoint that configs/transfer.py judges.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    common.refuse(variant, ("smoke",))
+    config = ConfigDict()
+    config.task = "pretrain"
+    config.seed = 0
+    config.steps = 1000
+    config.batch_size = 64
+    config.save_every = 100
+    # splits: those pre-trained on, "*" for all; val: queries of the kNN during training
+    config.data = common.data(splits="train", val="val", distance=-1, prefetch=8)
+    config.encoder = common.encoder()
+    config.augment = common.augment()
+    config.objective = ConfigDict(
+        {
+            "name": "simclr", "temperature": 0.2, "batch_norm": "separate",
+            "projector": {"hidden": 512, "dim": 512, "norm": True},
+        }
+    )  # fmt: skip
+    config.optim = common.optim()
+    # every: steps between kNN scores of data.val against data.splits, which then pick the best
+    # checkpoint; 0 is off. features: h or z.
+    config.knn = ConfigDict({"every": 0, "k": 20, "features": "h"})
+    config.log = ConfigDict({"every": 10, "tensorboard": False})
+    if variant == "smoke":
+        config.steps, config.batch_size, config.save_every = 4, 8, 2
+        config.data.frames = 48
+        config.knn.every, config.log.every = 4, 2
+    return config

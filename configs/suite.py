@@ -1,0 +1,38 @@
+"""Pre-train and judge over folds and seeds: the honest table in one command.
+
+    python -m cryjax.main --config=configs/suite.py --workdir=runs/esc10 \
+        --config.transfer.data.dirs=prepared/esc10 --config.folds=fold1,fold2
+
+Every fold is tested on once, with an encoder that saw nothing of it: pre-training, training and
+validation use the other folds. `folds=""` uses the corpus's train, val and test. `:demo` is what
+`make demo` runs on the embedded synthetic cries.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common, simclr, transfer
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    common.refuse(variant, ("smoke", "demo"))
+    smoke = "smoke" if variant == "smoke" else ""
+    config = ConfigDict()
+    config.task = "suite"
+    config.seed = 0
+    config.seeds = 3
+    config.folds = ""
+    config.extra_dirs = ""  # more folders for pre-training alone; their splits are used whole
+    config.pretrain = simclr.get_config(smoke)
+    config.transfer = transfer.get_config(smoke)
+    config.transfer.modes = (
+        "majority,random_knn,knn,random_linear,linear,linear_bn,finetune,scratch"
+    )
+    if variant == "smoke":
+        config.seeds, config.transfer.modes = 1, "majority,knn,linear"
+    if variant == "demo":
+        config.seeds = 1
+        config.pretrain.steps, config.pretrain.batch_size = 60, 32
+        config.transfer.modes = "majority,random_linear,knn,linear,linear_bn"
+        config.transfer.probe.settings.steps = 60
+        config.transfer.probe.settings.eval_every = 20
+    return config

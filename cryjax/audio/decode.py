@@ -1,0 +1,209 @@
+"""Audio files to float32 mono, with caps and checks: damage is refused, never concealed."""
+
+import dataclasses
+import pathlib
+import shutil
+import struct
+import subprocess
+
+import numpy as np
+import soundfile
+import soxr
+
+FFMPEG_SUFFIXES = {".3gp", ".3g2", ".m4a", ".mp4", ".aac", ".amr", ".webm", ".wma"}
+AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
+    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".au", ".w64",
+}  # fmt: skip
+STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
+
+
+class AudioError(Exception):
+    """A recording that cannot be used: which one, why, and what to do about it."""
+
+    def __init__(self, path: str | pathlib.Path, reason: str, remedy: str):
+        super().__init__(f"{path}: {reason}; {remedy}")
+        self.path, self.reason, self.remedy = str(path), reason, remedy
+
+    def __reduce__(self):
+        return AudioError, (self.path, self.reason, self.remedy)
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeLimits:
+    """Caps on what a file may claim or hold.
+
+    Attributes:
+      min_rate_hz: Lowest sample rate; 1 Hz files are resampling bombs.
+      max_rate_hz: Highest sample rate.
+      max_channels: Most channels.
+      max_s: Longest recording in seconds.
+      max_abs: Largest absolute sample value of a float file.
+      timeout_s: Longest an ffmpeg call may take.
+    """
+
+    min_rate_hz: int = 1000
+    max_rate_hz: int = 384_000
+    max_channels: int = 32
+    max_s: float = 4 * 3600.0
+    max_abs: float = 10.0
+    timeout_s: float = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A decoded recording or a stretch of it.
+
+    Attributes:
+      wave: (samples,) float32, mono (mean of the channels), at `rate_hz`.
+      rate_hz: The file's own sample rate.
+      channels: The file's own number of channels.
+    """
+
+    wave: np.ndarray
+    rate_hz: int
+    channels: int
+
+
+def _wav_shortfall(path: pathlib.Path) -> int:
+    """Bytes that a RIFF header promises and the file lacks; libsndfile is silent about them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
+            return 0
+        while len(header := file.read(8)) == 8:
+            name, length = header[:4], struct.unpack("<I", header[4:])[0]
+            if name == b"data":
+                return 0 if length in STREAMED_SIZES else max(0, file.tell() + length - size)
+            file.seek(length + length % 2, 1)
+    return 0
+
+
+def _checked_rate(path: pathlib.Path, sound: soundfile.SoundFile, limits: DecodeLimits) -> None:
+    if not limits.min_rate_hz <= sound.samplerate <= limits.max_rate_hz:
+        allowed = f"{limits.min_rate_hz} to {limits.max_rate_hz} Hz"
+        raise AudioError(path, f"sample rate {sound.samplerate} Hz", f"rates of {allowed} are read")
+    if sound.channels > limits.max_channels:
+        reason = f"{sound.channels} channels"
+        raise AudioError(path, reason, f"at most {limits.max_channels} are read; mix it down")
+
+
+def _read_blocks(path: pathlib.Path, sound: soundfile.SoundFile, frames: int) -> np.ndarray:
+    """Mono samples, one second at a time, so that no claimed length is allocated up front."""
+    blocks, left = [], frames
+    while left > 0:
+        block = sound.read(min(left, sound.samplerate), dtype="float32", always_2d=True)
+        if not len(block):
+            raise AudioError(
+                path, f"truncated: {frames - left} of {frames} frames", "fetch the file again"
+            )
+        blocks.append(block.mean(axis=1))
+        left -= len(block)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _read_soundfile(
+    path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
+) -> Recording:
+    if missing := _wav_shortfall(path):
+        raise AudioError(path, f"truncated: {missing} bytes missing", "fetch the file again")
+    try:
+        with soundfile.SoundFile(path) as sound:
+            _checked_rate(path, sound, limits)
+            rate = sound.samplerate
+            first = min(round(start_s * rate), sound.frames)
+            last = sound.frames if end_s is None else min(round(end_s * rate), sound.frames)
+            if last - first > limits.max_s * rate:
+                reason = f"{(last - first) / rate:.0f} s long"
+                raise AudioError(path, reason, f"at most {limits.max_s:.0f} s are read; cut it")
+            sound.seek(first)
+            return Recording(_read_blocks(path, sound, last - first), rate, sound.channels)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        reason = f"not readable as audio ({error})"
+        raise AudioError(
+            path, reason, "check that it is an audio file, or fetch it again"
+        ) from None
+
+
+def _read_ffmpeg(
+    path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
+) -> Recording:
+    """Phone formats through the user's own ffmpeg binary, at 48 kHz mono."""
+    binary = shutil.which("ffmpeg")
+    if binary is None:
+        remedy = "install ffmpeg, or convert the file to wav or flac"
+        raise AudioError(path, f"{path.suffix} needs ffmpeg, which is not installed", remedy)
+    rate = 48_000
+    until = limits.max_s + 1 if end_s is None else end_s - start_s
+    call = [binary, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
+    call += ["-i", f"file:{path}", "-vn", "-ss", str(start_s), "-t", str(until)]
+    call += ["-fs", str(int((limits.max_s + 1) * rate * 4)), "-ac", "1", "-ar", str(rate)]
+    try:
+        done = subprocess.run(
+            [*call, "-f", "f32le", "pipe:1"],
+            capture_output=True, timeout=limits.timeout_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise AudioError(path, f"ffmpeg took over {limits.timeout_s} s", "convert it") from None
+    if done.returncode or done.stderr:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["ffmpeg failed"]
+        raise AudioError(path, f"not readable by ffmpeg ({reason[0][:200]})", "fetch it again")
+    wave = np.frombuffer(done.stdout, "<f4").astype(np.float32)
+    if len(wave) > limits.max_s * rate:
+        raise AudioError(path, "too long", f"at most {limits.max_s:.0f} s are read; cut it")
+    return Recording(wave, rate, 1)
+
+
+def read(
+    path: str | pathlib.Path,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    limits: DecodeLimits | None = None,
+) -> Recording:
+    """Reads a recording, or a stretch of it, as mono at its own rate.
+
+    Args:
+      path: Any format of libsndfile; 3gp, m4a, aac, amr and webm through the `ffmpeg` binary.
+      start_s: First second of the stretch.
+      end_s: Last second; None or anything beyond the end is the end.
+      limits: Caps, `DecodeLimits()` by default.
+
+    Returns:
+      At least one finite sample within `max_abs`.
+
+    Raises:
+      AudioError: For everything that is wrong with the file, with the remedy.
+    """
+    path, limits = pathlib.Path(path), limits or DecodeLimits()
+    if not path.is_file():
+        raise AudioError(path, "no such file", "check the path in the manifest")
+    reader = _read_ffmpeg if path.suffix.lower() in FFMPEG_SUFFIXES else _read_soundfile
+    recording = reader(path, start_s, end_s, limits)
+    if not len(recording.wave):
+        raise AudioError(path, "no samples", "the file is empty or the stretch lies beyond its end")
+    if not np.isfinite(recording.wave).all():
+        raise AudioError(path, "not finite: NaN or Inf samples", "export it again from its source")
+    if (peak := np.abs(recording.wave).max()) > limits.max_abs:
+        remedy = f"samples must lie within {limits.max_abs}; export it at full scale 1.0"
+        raise AudioError(path, f"peak of {peak:g}", remedy)
+    return recording
+
+
+def resample(wave: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:
+    """Band-limited resampling (soxr HQ, what librosa uses), float32 (samples,)."""
+    if rate_hz == wanted_hz:
+        return wave
+    return soxr.resample(wave, rate_hz, wanted_hz, quality="HQ").astype(np.float32)
+
+
+def decode(
+    path: str | pathlib.Path,
+    *,
+    sample_rate_hz: int,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    limits: DecodeLimits | None = None,
+) -> np.ndarray:
+    """Reads a recording as (samples,) float32 mono at `sample_rate_hz`; see `read`."""
+    recording = read(path, start_s=start_s, end_s=end_s, limits=limits)
+    return resample(recording.wave, recording.rate_hz, sample_rate_hz)

@@ -1,0 +1,102 @@
+"""Waveform to log-mel on the host, through librosa, driven by a FeatureSpec."""
+
+from collections.abc import Callable
+
+import librosa
+import numpy as np
+
+from cryjax.spec import FeatureSpec
+
+
+def _symmetric_triangles(spec: FeatureSpec) -> np.ndarray:
+    """SpeechBrain's filters: both half-widths of a triangle are the spacing to its left."""
+    edges = librosa.mel_frequencies(
+        n_mels=spec.n_mels + 2, fmin=spec.f_min_hz, fmax=spec.f_max_hz, htk=spec.mel_scale == "htk"
+    )
+    width = np.diff(edges)[:-1, None]
+    slope = librosa.fft_frequencies(sr=spec.sample_rate_hz, n_fft=spec.n_fft) - edges[1:-1, None]
+    return np.maximum(0, 1 - np.abs(slope) / width)
+
+
+def mel_filters(spec: FeatureSpec) -> np.ndarray:
+    """The (n_mels, 1 + n_fft // 2) float32 matrix from power spectrum to mel bands."""
+    if spec.mel_shape == "symmetric":
+        return _symmetric_triangles(spec).astype(np.float32)
+    return librosa.filters.mel(
+        sr=spec.filter_rate_hz or spec.sample_rate_hz,
+        n_fft=spec.n_fft,
+        n_mels=spec.n_mels,
+        fmin=spec.f_min_hz,
+        fmax=spec.f_max_hz,
+        htk=spec.mel_scale == "htk",
+        norm=None if spec.mel_norm == "none" else spec.mel_norm,
+    )
+
+
+def prepare_wave(wave: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Level and length as the spec wants them; a silent clip stays silent."""
+    if spec.wave_norm == "dc_peak":
+        wave = wave - wave.mean()
+        wave = wave / (np.abs(wave).max() + 0.005)
+    elif spec.wave_norm == "peak_0.9" and (peak := np.abs(wave).max()) > 0:
+        wave = wave * (0.9 / peak)
+    shortest = max(spec.min_samples, spec.n_fft)
+    if len(wave) < shortest:
+        wave = np.tile(wave, -(-shortest // len(wave)))[:shortest]
+    return wave + np.float32(spec.wave_offset)
+
+
+def compress_level(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Power to log level, with the spec's offset, floor and dynamic range."""
+    if spec.log == "none":
+        return mel
+    mel = np.maximum(mel + spec.log_offset, spec.log_floor)
+    level = np.log(mel) if spec.log == "ln" else np.log10(mel)
+    level = 10 * level if spec.log == "db" else level
+    return np.maximum(level, level.max() - spec.top_db) if spec.top_db else level
+
+
+def resize_matrix(n_in: int, n_out: int, *, antialias: bool = True) -> np.ndarray:
+    """Linear interpolation with half-pixel centres as an (n_out, n_in) matrix of unit row sums.
+
+    Equals torchvision's tensor resize of either setting (and `jax.image.resize(..., "linear")`).
+    """
+    scale = n_in / n_out
+    support = max(scale, 1.0) if antialias else 1.0
+    centre = (np.arange(n_out) + 0.5) * scale - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(n_in) - centre[:, None]) / support)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _normalise_clip(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    if spec.clip_norm == "mean":
+        return mel - mel.mean(axis=0)
+    if spec.clip_norm == "standardise":
+        return (mel - mel.mean()) / (mel.std() + 1e-6)
+    return mel
+
+
+def make_logmel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
+    """Builds the map from (samples,) float32 at `spec.sample_rate_hz` to (frames, mels) float32.
+
+    Without a resize there are `1 + samples // hop_samples` frames.
+    """
+    filters = mel_filters(spec)
+
+    def logmel(wave: np.ndarray) -> np.ndarray:
+        spectrum = librosa.stft(
+            prepare_wave(wave, spec),
+            n_fft=spec.n_fft,
+            hop_length=spec.hop_samples,
+            win_length=spec.window_samples,
+            window=spec.window,
+            center=True,
+            pad_mode=spec.pad_mode,
+        )
+        power = spectrum.real**2 + spectrum.imag**2
+        mel = _normalise_clip(compress_level((filters @ power).T, spec), spec)
+        if spec.resize_frames:
+            mel = resize_matrix(len(mel), spec.resize_frames) @ mel
+        return mel.astype(np.float32)
+
+    return logmel

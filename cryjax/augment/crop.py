@@ -1,0 +1,92 @@
+"""Random resized crop: a box of the patch, resized back by two small matrix products."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from cryjax.types import Mel, RngKey
+
+TRIES = 10
+
+
+def sample_boxes(
+    key: RngKey,
+    batch: int,
+    *,
+    frames: int,
+    mels: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Int[Array, "batch 4"]:
+    """Draws crop boxes as torchvision does: ten tries each, then the whole patch.
+
+    Args:
+      key: Of all draws.
+      batch: Number of boxes.
+      frames: Height of the patch.
+      mels: Width of the patch.
+      scale: Range of the box's share of the area.
+      ratio: Range of width (mels) over height (frames), log-uniform.
+
+    Returns:
+      First frame, first band, frames, bands of each box; boxes lie within the patch.
+    """
+    k_area, k_ratio, k_time, k_mel = jax.random.split(key, 4)
+    shape = (TRIES, batch)
+    area = jax.random.uniform(k_area, shape, minval=scale[0], maxval=scale[1]) * frames * mels
+    log_ratio = jnp.log(jnp.asarray(ratio))
+    aspect = jnp.exp(jax.random.uniform(k_ratio, shape, minval=log_ratio[0], maxval=log_ratio[1]))
+    wide = jnp.round(jnp.sqrt(area * aspect)).astype(jnp.int32)
+    high = jnp.round(jnp.sqrt(area / aspect)).astype(jnp.int32)
+    fits = (wide <= mels) & (high <= frames)
+    first, found = jnp.argmax(fits, axis=0)[None], fits.any(axis=0)
+    wide = jnp.where(found, jnp.take_along_axis(wide, first, axis=0)[0], mels)
+    high = jnp.where(found, jnp.take_along_axis(high, first, axis=0)[0], frames)
+    time = jax.random.uniform(k_time, (batch,)) * (frames - high + 1)
+    band = jax.random.uniform(k_mel, (batch,)) * (mels - wide + 1)
+    return jnp.stack([time.astype(jnp.int32), band.astype(jnp.int32), high, wide], axis=1)
+
+
+def _interpolation(
+    start: Int[Array, " batch"], length: Int[Array, " batch"], n: int
+) -> Float[Array, "batch n n"]:
+    """Per sample, the matrix that stretches [start, start + length) to n, bilinear.
+
+    Half-pixel centres, edges clamped to the box: what PIL's bilinear does when it enlarges.
+    """
+    start, length = start[:, None], length[:, None]
+    centre = (jnp.arange(n)[None] + 0.5) * (length / n) - 0.5
+    centre = start + jnp.clip(centre, 0, length - 1)
+    return jnp.maximum(0, 1 - jnp.abs(jnp.arange(n)[None, None] - centre[:, :, None]))
+
+
+def resize_crop(mel: Mel, boxes: Int[Array, "batch 4"]) -> Mel:
+    """Crops every patch to its box and resizes it back, bilinear and exact."""
+    frames, mels = mel.shape[1:]
+    rows = _interpolation(boxes[:, 0], boxes[:, 2], frames)
+    columns = _interpolation(boxes[:, 1], boxes[:, 3], mels)
+    precision = jax.lax.Precision.HIGHEST
+    tall = jnp.einsum("bij,bjm->bim", rows, mel, precision=precision)
+    return jnp.einsum("bim,bkm->bik", tall, columns, precision=precision)
+
+
+def random_resized_crop(
+    key: RngKey,
+    mel: Mel,
+    *,
+    scale: tuple[float, float] = (0.8, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Mel:
+    """Crops each patch at random and resizes it back; uclser card, section 4.
+
+    Args:
+      key: Of all draws.
+      mel: Patches.
+      scale: Range of the kept share of the area, within (0, 1].
+      ratio: Range of bands over frames.
+    """
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise ValueError(f"scale must rise within (0, 1], got {scale}")
+    batch, frames, mels = mel.shape
+    boxes = sample_boxes(key, batch, frames=frames, mels=mels, scale=scale, ratio=ratio)
+    return resize_crop(mel, boxes)

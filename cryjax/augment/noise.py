@@ -1,0 +1,27 @@
+"""Level changes: compression of the log-mel and Gaussian noise on it."""
+
+import jax
+from jaxtyping import Array, Float
+
+from cryjax.types import Mel, RngKey
+
+
+def scale_level(mel: Mel, factor: Float[Array, " batch"]) -> Mel:
+    """Multiplies every log-mel patch by its own factor."""
+    return mel * factor[:, None, None]
+
+
+def compress(key: RngKey, mel: Mel, *, low: float = 0.75) -> Mel:
+    """Multiplies each log-mel patch by a factor ~ U(low, 1): a random dynamic compression."""
+    if not 0 < low <= 1:
+        raise ValueError(f"low must lie in (0, 1], got {low}")
+    return scale_level(mel, jax.random.uniform(key, (mel.shape[0],), minval=low, maxval=1.0))
+
+
+def gaussian_noise(key: RngKey, mel: Mel, *, max_std: float = 0.01) -> Mel:
+    """Adds white noise to each log-mel patch with its own standard deviation ~ U(0, max_std)."""
+    if max_std < 0:
+        raise ValueError(f"max_std must not be negative, got {max_std}")
+    k_std, k_noise = jax.random.split(key)
+    std = jax.random.uniform(k_std, (mel.shape[0], 1, 1)) * max_std
+    return mel + std * jax.random.normal(k_noise, mel.shape, mel.dtype)

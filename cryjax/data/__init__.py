@@ -1,0 +1,1 @@
+"""Recordings to shards to cache to batches, on the host; never imports jax."""

@@ -1,0 +1,112 @@
+"""The manifest: one row a clip, in a CSV that a person can open and correct."""
+
+import csv
+import dataclasses
+import difflib
+import pathlib
+from collections.abc import Iterable
+
+REQUIRED = ("path",)
+KNOWN = ("path", "start_s", "end_s", "label", "group", "split")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A stretch of a recording and what is known about it.
+
+    Attributes:
+      path: File, relative to the source folder.
+      start_s: First second.
+      end_s: Last second; None is the end of the file.
+      label: Class name; empty where unknown.
+      group: Who or what must never be split (baby, patient, speaker, app id, source recording).
+      split: "train", "val", "test" or a fold; empty until splits are made.
+      extra: Every other column (site, device, sex, age, licence), kept and reported on.
+    """
+
+    path: str
+    start_s: float = 0.0
+    end_s: float | None = None
+    label: str = ""
+    group: str = ""
+    split: str = ""
+    extra: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def recording(self) -> str:
+        """Stem of the file: clips of one recording share it."""
+        return str(pathlib.PurePosixPath(self.path).with_suffix(""))
+
+    def column(self, name: str) -> str:
+        """The value of a column by name, known or extra."""
+        if name in KNOWN:
+            return str(getattr(self, name))
+        if name not in self.extra:
+            near = difflib.get_close_matches(name, [*KNOWN, *self.extra]) or [*KNOWN, *self.extra]
+            raise ValueError(f"the manifest has no column {name!r}; near: {', '.join(near)}")
+        return self.extra[name]
+
+
+def _clip(row: dict[str, str], where: str) -> Clip:
+    if not row["path"]:
+        raise ValueError(f"{where}: path is empty")
+    try:
+        start_s = float(row.get("start_s") or 0)
+        end_s = float(row["end_s"]) if row.get("end_s") else None
+    except ValueError as error:
+        raise ValueError(f"{where}: start_s and end_s must be seconds ({error})") from None
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise ValueError(f"{where}: end_s must be above start_s, got {start_s} to {end_s}")
+    extra = {key: value for key, value in row.items() if key not in KNOWN}
+    label, group, split = (row.get(key) or "" for key in ("label", "group", "split"))
+    return Clip(row["path"], start_s, end_s, label, group, split, extra)
+
+
+def load_manifest(path: str | pathlib.Path) -> list[Clip]:
+    """Reads a manifest; only `path` is required, and a wrong row is named by file and line.
+
+    A row without a group becomes a group of its own recording, the narrowest safe choice.
+    """
+    with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        if missing := [name for name in REQUIRED if name not in columns]:
+            near = {name: difflib.get_close_matches(name, columns) for name in missing}
+            raise ValueError(f"{path}: column {missing} is missing, found {columns}; near: {near}")
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"{path}:{reader.line_num}: expected {len(columns)} columns")
+            clip = _clip(row, f"{path}:{reader.line_num}")
+            rows.append(clip if clip.group else dataclasses.replace(clip, group=clip.recording))
+    if not rows:
+        raise ValueError(f"{path}: no clips; the manifest has a header and nothing below it")
+    return rows
+
+
+def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:
+    """Clips as CSV rows, every extra column in every row."""
+    clips = list(clips)
+    extras = sorted({key for clip in clips for key in clip.extra})
+    return [
+        {
+            "path": clip.path,
+            "start_s": repr(clip.start_s),
+            "end_s": "" if clip.end_s is None else repr(clip.end_s),
+            "label": clip.label,
+            "group": clip.group,
+            "split": clip.split,
+            **{key: clip.extra.get(key, "") for key in extras},
+        }
+        for clip in clips
+    ]
+
+
+def save_csv(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = KNOWN) -> None:
+    """Writes rows under a temporary name and renames; `columns` heads a file without rows."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)

@@ -1,0 +1,212 @@
+"""Batches: rows that are a pure function of (shards, seed, step), gathered in one call each."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import grain
+import numpy as np
+
+from cryjax.data.cache import Frames, JoinedFrames, open_frames
+from cryjax.data.manifest import Clip
+from cryjax.data.shards import ShardSet, load_shards
+from cryjax.spec import FeatureSpec, require_same
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """One or several prepared folders, ready to read.
+
+    Attributes:
+      spec: What a mel is; all folders share it.
+      sets: The folders.
+      clips: Of all folders, one after another.
+      lengths: (clips,) frames of each.
+      labels: (clips,) class index; -1 where unknown or where several folders were joined.
+      frames: Where views come from.
+    """
+
+    spec: FeatureSpec
+    sets: list[ShardSet]
+    clips: list[Clip]
+    lengths: np.ndarray
+    labels: np.ndarray
+    frames: Frames
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names of a single folder; joined folders have none in common."""
+        return self.sets[0].classes if len(self.sets) == 1 else []
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(clips,) group name of each clip."""
+        return np.array([clip.group for clip in self.clips])
+
+    def rows(self, splits: Sequence[str]) -> np.ndarray:
+        """Clip numbers of these splits over all folders; `"*"` stands for every split."""
+        sizes = np.cumsum([0] + [len(s.clips) for s in self.sets])
+        rows = [
+            at + (np.arange(len(s.clips)) if "*" in splits else s.rows(splits))
+            for at, s in zip(sizes[:-1], self.sets, strict=True)
+        ]
+        return np.concatenate(rows)
+
+    def statistics(self, rows: np.ndarray) -> tuple[float, float]:
+        """Mean and standard deviation over every value of these clips' mels."""
+        whole = dataclasses.replace(self.sets[0], clips=self.clips, frames=self.lengths)
+        return whole.statistics(rows)
+
+
+def open_corpus(folders: Sequence[str], *, source: str = "cache", cache_dir: str = "") -> Corpus:
+    """Opens prepared folders as one corpus; their FeatureSpecs must agree."""
+    sets = [load_shards(folder) for folder in folders]
+    for other in sets[1:]:
+        first = str(sets[0].folder)
+        require_same(sets[0].spec, other.spec, ours_is=first, theirs_is=str(other.folder))
+    parts = [open_frames(s, source=source, cache_dir=cache_dir) for s in sets]
+    clips = [clip for s in sets for clip in s.clips]
+    labels = sets[0].labels if len(sets) == 1 else np.full(len(clips), -1, np.int32)
+    frames = parts[0] if len(parts) == 1 else JoinedFrames(parts, [len(s.clips) for s in sets])
+    lengths = np.concatenate([s.frames for s in sets])
+    return Corpus(sets[0].spec, sets, clips, lengths, labels, frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How a batch is drawn.
+
+    Attributes:
+      frames: Length of a view.
+      views: 1 or 2 views a clip.
+      distance: -1: both starts at random; 0: the same patch twice; d: the second view starts d
+        frames after the first, at the latest where the clip ends. (uclser card, section 2; our
+        upper end is inclusive, so the last start is drawn too.)
+      backgrounds: Adds one view of another clip for every view, for mix-back; the backgrounds
+        of one clip's views come from different clips.
+      balanced: Draws the class first, then a clip of it, instead of passing through the clips.
+    """
+
+    frames: int
+    views: int = 1
+    distance: int = -1
+    backgrounds: bool = False
+    balanced: bool = False
+
+
+def _starts(rng: np.random.Generator, room: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """(rows, views) first frames; `room` is how far a view of each row can move."""
+    drawn = (rng.random((len(room), sampling.views)) * (room[:, None] + 1)).astype(np.int64)
+    if sampling.distance >= 0 and sampling.views > 1:
+        drawn[:, 1] = np.minimum(drawn[:, 0] + sampling.distance, room)
+    return drawn
+
+
+def _other_rows(rng: np.random.Generator, rows: np.ndarray, n: int, views: int) -> np.ndarray:
+    """(rows, views) positions, all different within a row and from the row itself."""
+    if n <= views:
+        raise ValueError(f"mix-back needs more than {views} training clips, got {n}")
+    first = rng.integers(1, n, len(rows))
+    offsets = [first]
+    if views == 2:
+        second = rng.integers(1, n - 1, len(rows))
+        offsets.append(second + (second >= first))
+    return (rows[:, None] + np.stack(offsets, axis=1)) % n
+
+
+def _balanced_positions(rng: np.random.Generator, labels: np.ndarray, n: int) -> np.ndarray:
+    """(n,) positions: a class uniformly, then a clip of that class uniformly."""
+    order = np.argsort(labels, kind="stable")
+    _, first, count = np.unique(labels[order], return_index=True, return_counts=True)
+    drawn = rng.integers(0, len(first), n)
+    return order[first[drawn] + (rng.random(n) * count[drawn]).astype(np.int64)]
+
+
+class _Drawing:
+    """The two steps from positions to a batch: what to read, and reading it."""
+
+    def __init__(self, corpus: Corpus, rows: np.ndarray, sampling: Sampling, mine: slice):
+        self._corpus, self._rows, self._sampling, self._mine = corpus, rows, sampling, mine
+        self._labels, self._lengths = corpus.labels[rows], corpus.lengths[rows]
+
+    def draw(self, positions: np.ndarray, rng: np.random.Generator) -> dict:
+        """Clips and starts of the whole global batch; only this process's rows are kept."""
+        sampling = self._sampling
+        if sampling.balanced:
+            positions = _balanced_positions(rng, self._labels, len(positions))
+        room = np.maximum(self._lengths[positions] - sampling.frames, 0)
+        plan = {"mel": self._own(positions[:, None], _starts(rng, room, sampling))}
+        if sampling.backgrounds:
+            others = _other_rows(rng, positions, len(self._rows), sampling.views)
+            room = np.maximum(self._lengths[others] - sampling.frames, 0)
+            starts = (rng.random(room.shape) * (room + 1)).astype(np.int64)
+            plan["background"] = self._own(others, starts)
+        return plan
+
+    def _own(self, positions: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """This process's (rows, views) clips and starts."""
+        clips = np.broadcast_to(self._rows[positions], starts.shape)
+        return clips[self._mine], starts[self._mine]
+
+    def gather(self, plan: dict) -> Arrays:
+        """Reads every view of a plan in one call each."""
+        batch = {}
+        for name, (clips, starts) in plan.items():
+            frames = self._sampling.frames
+            views = self._corpus.frames.gather(clips.ravel(), starts.ravel(), frames)
+            batch[name] = views.reshape(*starts.shape, *views.shape[1:])
+        index = plan["mel"][0][:, 0]
+        return batch | {"label": self._corpus.labels[index], "index": index.astype(np.int32)}
+
+
+def make_batches(
+    corpus: Corpus,
+    rows: np.ndarray,
+    sampling: Sampling,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process: tuple[int, int] = (0, 1),
+    prefetch: int = 8,
+) -> Iterator[Arrays]:
+    """Endless batches from `start_step` on, read ahead by grain in its own threads.
+
+    Args:
+      corpus: Where the clips are.
+      rows: Clip numbers to draw from; every one once an epoch unless balanced.
+      sampling: How views are drawn.
+      batch_size: Of the global batch.
+      seed: Of order and views.
+      start_step: First batch; the stream from there on is that of a run that never stopped.
+      process: (index, count); the global batch is drawn everywhere, then cut by process.
+      prefetch: Batches read ahead.
+
+    Returns:
+      Of "mel" (batch, views, frames, mels) float16, "label", "index" (batch,) int32, and
+      "background" like "mel" where asked for; batch here is the process's own part.
+    """
+    if batch_size % process[1]:
+        raise ValueError(f"batch_size {batch_size} must divide by {process[1]} processes")
+    if not len(rows):
+        raise ValueError("no clips to draw from; check the split names")
+    mine = slice(*(batch_size * (process[0] + i) // process[1] for i in (0, 1)))
+    drawing = _Drawing(corpus, rows, sampling, mine)
+    stream = grain.MapDataset.range(len(rows)).seed(seed).shuffle().repeat()
+    stream = stream.batch(batch_size, drop_remainder=True, batch_fn=np.asarray)
+    stream = stream.random_map(drawing.draw).map(drawing.gather)[start_step:]
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=prefetch)
+    return iter(stream.to_iter_dataset(options))
+
+
+def windows(lengths: np.ndarray, *, frames: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every evaluation window: starts 0, hop, 2 hop, ... while it fits, one for a short clip.
+
+    Returns:
+      (windows,) clip number and (windows,) first frame.
+    """
+    counts = 1 + np.maximum(lengths - frames, 0) // hop
+    clips = np.repeat(np.arange(len(lengths)), counts)
+    first = np.cumsum(counts) - counts
+    return clips, (np.arange(len(clips)) - first[clips]) * hop

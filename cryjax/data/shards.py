@@ -1,0 +1,161 @@
+"""Shards: ArrayRecord files of float16 log-mels behind a small header, and their manifest."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import struct
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+from array_record.python import array_record_data_source, array_record_module
+
+from cryjax.data.manifest import Clip, load_manifest
+from cryjax.spec import FeatureSpec
+
+MAGIC, VERSION = b"CRYM", 1
+HEADER = struct.Struct("<4sHHIIi")  # magic, version, mels, frames, clip, label
+WRITER_OPTIONS = "group_size:1,zstd:3"
+COMPUTED = ("frames", "mel_sum", "mel_square_sum", "native_rate_hz", "audio_sha256", "flags")
+
+
+def encode(mel: np.ndarray, *, clip: int, label: int) -> bytes:
+    """A (frames, mels) mel as one record; float16, little-endian."""
+    frames, mels = mel.shape
+    body = np.ascontiguousarray(mel, "<f2").tobytes()
+    return HEADER.pack(MAGIC, VERSION, mels, frames, clip, label) + body
+
+
+def decode_record(record: bytes, where: str = "record") -> np.ndarray:
+    """The (frames, mels) float16 mel of a record; anything else is refused."""
+    if len(record) < HEADER.size:
+        raise ValueError(f"{where}: not a cryjax record, {len(record)} bytes")
+    magic, version, mels, frames, _, _ = HEADER.unpack_from(record)
+    if magic != MAGIC or version != VERSION or len(record) != HEADER.size + 2 * mels * frames:
+        raise ValueError(f"{where}: not a cryjax record of version {VERSION}; prepare it again")
+    return np.frombuffer(record, "<f2", offset=HEADER.size).reshape(frames, mels)
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_json(path: pathlib.Path, value: Any) -> None:
+    """Writes JSON under a temporary name and renames."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_shard(path: pathlib.Path, records: Sequence[bytes]) -> str:
+    """Writes records under a temporary name, renames, and returns the sha256."""
+    temporary = path.with_name(path.name + ".tmp")
+    writer = array_record_module.ArrayRecordWriter(str(temporary), WRITER_OPTIONS)
+    for record in records:
+        writer.write(record)
+    writer.close()
+    temporary.replace(path)
+    return sha256(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardSet:
+    """A prepared folder: `manifest.json`, `clips.csv` and the shards.
+
+    Attributes:
+      folder: Where it lies.
+      spec: What a mel is.
+      clips: One a record, in record order.
+      frames: (clips,) frames of each.
+      info: All of `manifest.json`.
+      fingerprint: sha256 of `manifest.json`, which holds those of the shards and the clips.
+    """
+
+    folder: pathlib.Path
+    spec: FeatureSpec
+    clips: list[Clip]
+    frames: np.ndarray
+    info: dict[str, Any]
+    fingerprint: str
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names; a label is an index into them, -1 where unknown."""
+        return self.info["classes"]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(clips,) int32 class index of every clip; -1 where the label is empty."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        return np.array([index.get(clip.label, -1) for clip in self.clips], np.int32)
+
+    def rows(self, splits: Sequence[str]) -> np.ndarray:
+        """Clip numbers of the named splits, in order; an unknown split is refused by name."""
+        there = sorted({clip.split for clip in self.clips})
+        if unknown := [name for name in splits if name not in there]:
+            raise ValueError(f"{self.folder}: no split {unknown}; there are {', '.join(there)}")
+        return np.array([i for i, clip in enumerate(self.clips) if clip.split in splits], int)
+
+    def statistics(self, rows: np.ndarray) -> tuple[float, float]:
+        """Mean and standard deviation over every value of the mels of these clips."""
+        columns = ("mel_sum", "mel_square_sum")
+        total, square = (
+            sum(float(self.clips[i].extra[name]) for i in rows) for name in columns
+        )  # fmt: skip
+        n = int(self.frames[rows].sum()) * self.spec.n_mels
+        mean = total / n
+        return mean, max(square / n - mean**2, 1e-12) ** 0.5
+
+    def shard_paths(self) -> list[str]:
+        """Files in record order; a missing or a wrong-sized one is named."""
+        paths = [self.folder / shard["name"] for shard in self.info["shards"]]
+        for path, shard in zip(paths, self.info["shards"], strict=True):
+            size = path.stat().st_size if path.exists() else "no file"
+            if size != shard["bytes"]:
+                raise ValueError(
+                    f"{path}: {size} where manifest.json says {shard['bytes']} bytes; "
+                    "copy the shard again or prepare the corpus again"
+                )
+        return [str(path) for path in paths]
+
+
+def load_shards(folder: str | pathlib.Path) -> ShardSet:
+    """Opens a prepared folder and checks that its parts belong together."""
+    folder = pathlib.Path(folder)
+    path = folder / "manifest.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing: {folder} is not a prepared corpus, or its preparation was "
+            "interrupted; run python -m data_prep.main --out with this folder (it continues)"
+        )
+    info = json.loads(path.read_text(encoding="utf-8"))
+    if info["schema"] != VERSION:
+        raise ValueError(f"{path}: schema {info['schema']}, this cryjax reads {VERSION}")
+    if sha256(folder / "clips.csv") != info["clips_sha256"]:
+        raise ValueError(f"{folder / 'clips.csv'} was changed after it was written; prepare again")
+    clips = load_manifest(folder / "clips.csv")
+    frames = np.array([int(clip.extra["frames"]) for clip in clips])
+    return ShardSet(folder, FeatureSpec.from_json(info["spec"]), clips, frames, info, sha256(path))
+
+
+class ShardReader:
+    """Random access to the mels of a shard set; safe to pickle and to share between threads."""
+
+    def __init__(self, shards: ShardSet):
+        self._source = array_record_data_source.ArrayRecordDataSource(shards.shard_paths())
+        self._folder = shards.folder
+
+    def read(self, clips: Sequence[SupportsIndex]) -> list[np.ndarray]:
+        """The (frames, mels) float16 mels of these clips, in one batched read."""
+        rows = [int(clip) for clip in clips]
+        try:
+            records = self._source.__getitems__(rows)
+        except (RuntimeError, ValueError, IndexError) as error:
+            reason = str(error) or "the shard is truncated"
+            raise ValueError(f"{self._folder}: clips {rows[:4]}...: {reason}") from error
+        return [
+            decode_record(r, f"{self._folder} clip {i}") for r, i in zip(records, rows, strict=True)
+        ]

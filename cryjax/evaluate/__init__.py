@@ -1,0 +1,1 @@
+"""An encoder in, numbers and pictures out."""

@@ -1,0 +1,72 @@
+"""Forward passes over every window of chosen clips, in batches of one shape."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from cryjax.data.pipeline import Corpus, windows
+from cryjax.models.frontend import Standardise
+from cryjax.train.mesh import data_mesh, replicate, shard_batch
+
+Forward = Callable[[Any, jax.Array], jax.Array]
+
+
+def make_forward(model: Any, apply: Callable[[Any, jax.Array], jax.Array]) -> tuple[Forward, Any]:
+    """Jits `apply(model, mel)` in evaluation mode.
+
+    Args:
+      model: A module; its running statistics are used.
+      apply: Such as `lambda m, mel: m.logits(mel)`.
+
+    Returns:
+      The function of (arrays, mel), and the model's arrays to call it with.
+    """
+    graphdef, arrays = nnx.split(nnx.view(model, use_running_average=True))
+
+    @jax.jit
+    def forward(arrays, mel):
+        return apply(nnx.merge(graphdef, arrays), mel.astype(jnp.float32))
+
+    return forward, nnx.to_pure_dict(arrays)
+
+
+def over_windows(
+    forward: Forward, arrays: Any, corpus: Corpus, rows: np.ndarray, *, frames: int, hop: int,
+    batch_size: int = 64,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Runs `forward` on every window of these clips.
+
+    Args:
+      forward: From `make_forward`.
+      arrays: Of the model, of one device or of all.
+      corpus: Where the clips are.
+      rows: Clip numbers.
+      frames: Length of a window.
+      hop: Frames between windows.
+      batch_size: Windows at a time; the last batch is filled up, so that one shape compiles.
+
+    Returns:
+      (windows, ...) outputs and (windows,) position in `rows` of each window's clip.
+    """
+    owner, starts = windows(corpus.lengths[rows], frames=frames, hop=hop)
+    mesh = data_mesh(batch_size)
+    arrays, outputs = replicate(arrays, mesh), []
+    for first in range(0, len(owner), batch_size):
+        take = np.minimum(np.arange(first, first + batch_size), len(owner) - 1)
+        mel = corpus.frames.gather(rows[owner[take]], starts[take], frames)
+        outputs.append(forward(arrays, shard_batch({"mel": mel}, mesh)["mel"]))
+    return np.concatenate([np.asarray(x, np.float32) for x in outputs])[: len(owner)], owner
+
+
+def embed(
+    encoder: Any, corpus: Corpus, rows: np.ndarray, *, statistics: tuple[float, float], frames: int,
+    hop: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Representations h of every window, and whose they are; see `over_windows`."""
+    model = nnx.Sequential(Standardise(*statistics), encoder)
+    forward, arrays = make_forward(model, lambda m, mel: m(mel))
+    return over_windows(forward, arrays, corpus, rows, frames=frames, hop=hop)

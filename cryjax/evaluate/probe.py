@@ -1,0 +1,176 @@
+"""Judging an encoder by training on labels: one step, one loop, another filter."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from cryjax.data.pipeline import Corpus, Sampling, make_batches
+from cryjax.evaluate.embed import embed, make_forward, over_windows
+from cryjax.evaluate.metrics import NAMES, score
+from cryjax.evaluate.scoring import average_over, softmax
+from cryjax.train.loop import Run, run
+from cryjax.train.mesh import data_mesh, processes, replicate
+from cryjax.train.optim import OptimSettings, build_optimiser
+from cryjax.train.state import TrainState, create, make_step, merge_trees
+from cryjax.train.variables import trainable
+
+FILTERS = {
+    "linear": "linear",
+    "random_linear": "linear",
+    "linear_bn": "linear_bn",
+    "finetune": "finetune",
+    "scratch": "finetune",
+}
+BALANCE = ("sampling", "loss", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Clip numbers of the three parts; every row is labelled."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeSettings:
+    """How a probe is trained.
+
+    Attributes:
+      steps: Updates.
+      batch_size: Clips an update.
+      frames: Length of a window.
+      hop: Frames between evaluation windows.
+      balance: Against class imbalance: "sampling" draws classes alike, "loss" weighs them
+        inversely to their share, "none".
+      select: Metric of the validation part that picks the step.
+      eval_every: Steps between validations.
+      optim: Optimiser.
+    """
+
+    steps: int
+    batch_size: int
+    frames: int
+    hop: int
+    balance: str
+    select: str
+    eval_every: int
+    optim: OptimSettings
+
+    def __post_init__(self):
+        if self.balance not in BALANCE:
+            raise ValueError(f"balance must be one of {', '.join(BALANCE)}, got {self.balance!r}")
+        if self.select not in NAMES:
+            raise ValueError(f"select must be one of {', '.join(NAMES)}, got {self.select!r}")
+
+
+def class_weights(labels: np.ndarray, classes: int, balance: str) -> list[float]:
+    """Loss weights: inverse to the class shares for "loss", else one."""
+    if balance != "loss":
+        return [1.0] * classes
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    return (len(labels) / (classes * counts)).tolist()
+
+
+class Probe:
+    """One mode of judging on one split, compiled once for all seeds."""
+
+    def __init__(
+        self,
+        mode: str,
+        build: Callable[[int, list[float]], Any],
+        corpus: Corpus,
+        split: Split,
+        settings: ProbeSettings,
+    ):
+        """Args decide what is trained on what.
+
+        Args:
+          mode: A key of `FILTERS`.
+          build: (seed, class weights) to a `Supervised` objective.
+          corpus: A single prepared folder.
+          split: Parts with disjoint groups.
+          settings: Of the training.
+        """
+        if mode not in FILTERS:
+            raise ValueError(f"mode must be one of {', '.join(FILTERS)}, got {mode!r}")
+        self.mode, self.corpus, self.split, self.settings = mode, corpus, split, settings
+        self._build = build
+        self._tx = build_optimiser(settings.optim, settings.steps)
+        self._compiled: tuple | None = None
+
+    def _start(self, seed: int) -> tuple[TrainState, Any, Any]:
+        """A fresh state, the step, and the forward pass; the last two are made once."""
+        labels = self.corpus.labels[self.split.train]
+        weights = class_weights(labels, len(self.corpus.classes), self.settings.balance)
+        objective = self._build(seed, weights)
+        if self.mode != "scratch":  # fresh statistics of batch norm say nothing about features
+            objective.head.standardise_by(self._sample(objective))
+        if FILTERS[self.mode] == "linear":
+            objective = nnx.view(objective, use_running_average=True)
+        chosen = trainable(objective, FILTERS[self.mode])
+        graphdef, state = create(objective, self._tx, chosen)
+        if self._compiled is None:
+            forward, _ = make_forward(objective, lambda m, mel: m.logits(mel))
+            self._compiled = make_step(graphdef, self._tx, chosen), forward
+        return state, *self._compiled
+
+    def _sample(self, objective: Any) -> jax.Array:
+        """Features of every fourth training window, in evaluation mode."""
+        settings, scale = self.settings, objective.standardise
+        statistics = float(scale.mean[...]), float(scale.std[...])
+        h, _ = embed(
+            objective.encoder, self.corpus, self.split.train,
+            statistics=statistics, frames=settings.frames, hop=4 * settings.hop,
+        )  # fmt: skip
+        return jnp.asarray(h)
+
+    def predict(self, forward: Any, state: TrainState, rows: np.ndarray) -> np.ndarray:
+        """(clips, classes) probabilities, averaged over a clip's windows."""
+        arrays = merge_trees(state.params, state.rest)
+        frames, hop = self.settings.frames, self.settings.hop
+        logits, owner = over_windows(forward, arrays, self.corpus, rows, frames=frames, hop=hop)
+        return average_over(softmax(logits), owner, len(rows))
+
+    def fit(self, seed: int, *, quiet: bool = False) -> dict[str, np.ndarray]:
+        """Trains with one seed, picks the step on validation, scores the test part once.
+
+        Returns:
+          "test" and "val" (clips, classes) probabilities of the chosen step, "curve" rows of
+          (step, validation metric), "step" the chosen one.
+        """
+        state, step, forward = self._start(seed)
+        mesh = data_mesh(self.settings.batch_size)
+        curve: list[tuple[int, float]] = []
+        best: dict[str, Any] = {"value": -np.inf}
+        labels = self.corpus.labels[self.split.val]
+
+        def evaluate(state: TrainState) -> dict[str, float]:
+            scores = self.predict(forward, state, self.split.val)
+            value = score(scores, labels)[self.settings.select]
+            curve.append((int(state.step), value))
+            if value > best["value"]:  # the earliest of equals
+                best.update(value=value, val=scores, state=jax.device_get(state), step=curve[-1][0])
+            return {self.settings.select: value}
+
+        sampling = Sampling(self.settings.frames, balanced=self.settings.balance == "sampling")
+        size = self.settings.batch_size
+        batches = make_batches(
+            self.corpus, self.split.train, sampling, batch_size=size, seed=seed, process=processes()
+        )
+        plan = Run(
+            f"{self.mode} seed {seed}", self.settings.steps, size, log_every=50,
+            eval_every=self.settings.eval_every, evaluate=evaluate, quiet=quiet,
+        )  # fmt: skip
+        run(replicate(state, mesh), step, batches, jax.random.key(seed), mesh, plan)
+        if "state" not in best:
+            raise FloatingPointError(f"{self.mode}: the validation {self.settings.select} is NaN")
+        test = self.predict(forward, best["state"], self.split.test)
+        chosen = np.array(best["step"])
+        return {"test": test, "val": best["val"], "curve": np.array(curve), "step": chosen}

@@ -1,0 +1,104 @@
+"""Two uncertainties, never mixed: over seeds, and over people."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from cryjax.evaluate.metrics import NAMES
+
+
+def over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard error (sd with n - 1, over sqrt n); NaN error for a single seed."""
+    array = np.asarray(values, float)
+    error = array.std(ddof=1) / len(array) ** 0.5 if len(array) > 1 else np.nan
+    return float(array.mean()), float(error)
+
+
+def weighted_scores(
+    scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The metrics of `metrics.NAMES` under many weightings of the rows at once.
+
+    Args:
+      scores: (n, classes).
+      labels: (n,).
+      weights: (weightings, n), not negative; how often a row counts.
+
+    Returns:
+      (weightings,) values by name; with weights of one they are scikit-learn's.
+    """
+    classes = scores.shape[1]
+    pair = labels * classes + scores.argmax(axis=1)
+    table = weights @ np.eye(classes**2)[pair]
+    table = table.reshape(-1, classes, classes)
+    hits, true, called = (table.diagonal(axis1=1, axis2=2), table.sum(axis=2), table.sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = np.where(true > 0, hits / true, np.nan)
+        seen = true + called > 0
+        f1 = np.where(seen, 2 * hits / (true + called), np.nan)
+        return {
+            "accuracy": hits.sum(axis=1) / true.sum(axis=1),
+            "balanced_accuracy": np.nanmean(recall, axis=1),
+            "macro_f1": np.nanmean(f1, axis=1),
+            "auc": _weighted_auc(scores, labels, weights),
+        }
+
+
+def _weighted_auc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Binary, or macro one-vs-rest over the classes that occur in each weighting."""
+    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
+    values = [_one_auc(scores[:, c], labels == c, weights) for c in classes]
+    return np.nanmean(values, axis=0) if len(values) > 1 else values[0]
+
+
+def _one_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted Mann-Whitney statistic, ties count half; NaN where a side has no weight."""
+    order = np.argsort(score, kind="stable")
+    first = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
+    above, below = (
+        np.add.reduceat(weights[:, order] * side[order], first, axis=1)
+        for side in (positive, ~positive)
+    )
+    lower = np.cumsum(below, axis=1) - below
+    pairs = above.sum(axis=1) * below.sum(axis=1)
+    return np.where(pairs > 0, (above * (lower + below / 2)).sum(axis=1) / pairs, np.nan)
+
+
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def group_bootstrap(
+    parts: Sequence[Part], *, resamples: int = 2000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the metrics when people, not recordings, are drawn anew.
+
+    Args:
+      parts: One a test fold: (runs, n, classes) scores, (n,) labels, (n,) groups. A resample's
+        value is the mean over the runs (seeds) of a fold, then over the folds, so that seed
+        noise is not counted again and scores of different models are never ranked together.
+      resamples: Draws, in each fold, of as many groups as it has, with replacement.
+      seed: Of the draws.
+
+    Returns:
+      The 2.5th and 97.5th percentile by metric; NaN where a metric exists in fewer than half
+      of the resamples (a class may be missing).
+    """
+    rng, values = np.random.default_rng(seed), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # means over no class at all are NaN
+        for runs, labels, groups in parts:
+            _, owner = np.unique(groups, return_inverse=True)
+            n = owner.max() + 1
+            drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+            weights = drawn[:, owner].astype(float)
+            scored = [weighted_scores(run, labels, weights) for run in runs]
+            values.append({name: np.mean([s[name] for s in scored], axis=0) for name in NAMES})
+    intervals = {}
+    for name in NAMES:
+        mean = np.mean([v[name] for v in values], axis=0)
+        there = mean[np.isfinite(mean)]
+        enough = len(there) * 2 >= resamples
+        low, high = np.percentile(there, [2.5, 97.5]) if enough else (np.nan, np.nan)
+        intervals[name] = float(low), float(high)
+    return intervals

@@ -1,0 +1,50 @@
+"""CNN14 (Kong et al. 2020) without its tail, as in Ubenwa's study: 75.5 M parameters."""
+
+from collections.abc import Sequence
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from cryjax.models.layers import ConvNorm, batch_norm
+from cryjax.types import Mel
+
+XAVIER = nnx.initializers.xavier_uniform()
+
+
+class CNN14(nnx.Module):
+    """Batch norm per band, six blocks of two convolutions, max over time + mean over time.
+
+    Attributes:
+      features: The last width, 2048 at full size.
+    """
+
+    def __init__(self, mels: int, *, width: int = 64, widths: Sequence[int] = (), rngs: nnx.Rngs):
+        """Args are sizes.
+
+        Args:
+          mels: Bands.
+          width: Of the first block; every block doubles it.
+          widths: Of each block instead, as many as there should be.
+          rngs: For the weights.
+        """
+        widths = widths or [width * 2**block for block in range(6)]
+        self.norm = batch_norm(mels, rngs=rngs)
+        pairs, n_in = [], 1
+        for n_out in widths:
+            pairs.append(ConvNorm(n_in, n_out, init=XAVIER, rngs=rngs))
+            pairs.append(ConvNorm(n_out, n_out, init=XAVIER, rngs=rngs))
+            n_in = n_out
+        self.convs = nnx.List(pairs)
+        self.features = n_in
+
+    def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
+        """Encodes a batch; at least 32 frames and 32 bands."""
+        if min(mel.shape[1:]) < 32:
+            raise ValueError(f"CNN14 needs at least 32 frames and 32 bands, got {mel.shape[1:]}")
+        x = self.norm(mel)[..., None]
+        for i, conv in enumerate(self.convs):
+            x = conv(x)
+            if i % 2 and i < len(self.convs) - 1:  # no pooling after the last block
+                x = nnx.avg_pool(x, (2, 2), strides=(2, 2))
+        x = x.mean(axis=2)
+        return x.max(axis=1) + x.mean(axis=1)

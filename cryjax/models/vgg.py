@@ -1,0 +1,37 @@
+"""The VGG-like encoder of uclser: 0.28 M parameters (card, section 5)."""
+
+import itertools
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from cryjax.models.layers import ConvNorm, linear, max_pool
+from cryjax.types import Mel
+
+
+class VGGLike(nnx.Module):
+    """Six 3x3 convolutions in three blocks, max and average pooling, one dense layer.
+
+    Attributes:
+      features: 16 times the width, 512 at full size; non-negative.
+    """
+
+    MULTIPLES = (1, 1, 1, 2, 2, 4)
+    POOL_AFTER = (2, 4, 5)
+
+    def __init__(self, mels: int, *, width: int = 32, rngs: nnx.Rngs):
+        del mels  # global pooling: any number of bands
+        self.features = 16 * width
+        widths = [1, *(width * m for m in self.MULTIPLES)]
+        self.convs = nnx.List([ConvNorm(a, b, rngs=rngs) for a, b in itertools.pairwise(widths)])
+        self.dense = linear(2 * widths[-1], self.features, rngs=rngs)
+
+    def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
+        """Encodes a batch; at least 8 frames and 8 bands."""
+        x = mel[..., None]
+        for i, conv in enumerate(self.convs):
+            x = conv(x)
+            x = max_pool(x) if i in self.POOL_AFTER else x
+        pooled = jnp.concatenate([x.max(axis=(1, 2)), x.mean(axis=(1, 2))], axis=-1)
+        return nnx.relu(self.dense(pooled))

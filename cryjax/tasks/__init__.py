@@ -1,0 +1,8 @@
+"""What `config.task` names: each a `run(config, workdir)` over the rooms below."""
+
+TASKS = {
+    "pretrain": "cryjax.tasks.pretrain",
+    "transfer": "cryjax.tasks.transfer",
+    "suite": "cryjax.tasks.suite",
+    "export": "cryjax.tasks.export",
+}

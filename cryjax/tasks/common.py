@@ -1,0 +1,83 @@
+"""What every task does first: open the data, and make the workdir its own."""
+
+import json
+import pathlib
+from typing import Any
+
+from cryjax.data.pipeline import Corpus, open_corpus
+from cryjax.data.shards import save_json
+
+Config = dict[str, Any]
+EMBEDDED = "synthetic"
+FREE = ("log", "modes", "seeds")  # settings that may change when a run is resumed
+
+
+def names(text: str) -> list[str]:
+    """A comma-separated setting as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def open_data(data: Config) -> Corpus:
+    """Opens `data.dirs`; the embedded synthetic corpus is made on first use.
+
+    `synthetic` and `synthetic_sounds` stand for the corpora made by code, prepared in
+    `data.embedded_dir`.
+    """
+    folders = []
+    for name in names(data["dirs"]):
+        if name.split(":")[0].startswith(EMBEDDED) and not pathlib.Path(name).exists():
+            name = _make_embedded(name, data["embedded_dir"])  # noqa: PLW2901
+        folders.append(name)
+    if not folders:
+        raise ValueError("config.data.dirs names no prepared folder; see python -m data_prep.main")
+    return open_corpus(folders, source=data["source"], cache_dir=data["cache_dir"])
+
+
+def _make_embedded(corpus: str, root: str) -> str:
+    folder = pathlib.Path(root) / corpus
+    if not (folder / "manifest.json").exists():
+        from data_prep.main import prepare
+
+        prepare(corpus, None, str(folder), workers=0)
+    return str(folder)
+
+
+def describe(corpus: Corpus) -> list[dict[str, Any]]:
+    """What checkpoints and reports say about each folder."""
+    keys = ("corpus", "licence", "split_rule", "group", "label")
+    return [
+        {"folder": str(s.folder), "fingerprint": s.fingerprint} | {k: s.info.get(k) for k in keys}
+        for s in corpus.sets
+    ]
+
+
+def differences(old: Any, new: Any, path: str = "config") -> list[str]:
+    """Where two nested settings differ, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [d for k in keys for d in differences(old.get(k), new.get(k), f"{path}.{k}")]
+    return [] if old == new else [f"{path}: {old!r} there, {new!r} here"]
+
+
+def claim(workdir: pathlib.Path, config: Config, data: list[dict[str, Any]]) -> None:
+    """Writes config.json, or refuses a workdir that belongs to another run.
+
+    A run is resumed by its workdir alone; config and data must be those it started with.
+    """
+    record = {
+        "config": {k: v for k, v in config.items() if k not in FREE},
+        "data": [{"fingerprint": d["fingerprint"], "corpus": d["corpus"]} for d in data],
+    }
+    record = json.loads(json.dumps(record))  # as it will be read back
+    path = workdir / "config.json"
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        if found := differences(old["config"], record["config"]) + differences(
+            old["data"], record["data"], "data"
+        ):
+            raise ValueError(
+                f"{workdir} holds another run ({'; '.join(found[:5])}); "
+                "give a new --workdir, or the config it was started with"
+            )
+    workdir.mkdir(parents=True, exist_ok=True)
+    save_json(path, record)

@@ -1,0 +1,125 @@
+"""Pre-training: shards in, checkpoints out; a workdir that was interrupted continues."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from cryjax.augment import build_policy
+from cryjax.data.pipeline import Corpus, Sampling, make_batches
+from cryjax.evaluate.embed import make_forward, over_windows
+from cryjax.evaluate.knn import knn_votes, vote_over_windows
+from cryjax.evaluate.metrics import score
+from cryjax.models import build_encoder
+from cryjax.objectives import OBJECTIVES
+from cryjax.tasks.common import Config, claim, describe, names, open_data
+from cryjax.train.checkpoint import Checkpointer
+from cryjax.train.log import MetricLog
+from cryjax.train.loop import Run
+from cryjax.train.loop import run as run_loop
+from cryjax.train.mesh import data_mesh, processes, replicate
+from cryjax.train.optim import OptimSettings, build_optimiser
+from cryjax.train.state import create, make_step, merge_trees
+
+KNN = "knn_balanced_accuracy"
+
+
+def build_objective(config: Config, n_mels: int, statistics: tuple[float, float]) -> Any:
+    """The objective that the config names, with a fresh encoder."""
+    name, rngs = config["objective"]["name"], nnx.Rngs(config["seed"])
+    if name not in OBJECTIVES:
+        raise ValueError(f"objective.name must be one of {', '.join(OBJECTIVES)}, got {name!r}")
+    encoder = build_encoder(**config["encoder"], mels=n_mels, rngs=rngs)
+    settings = {k: v for k, v in config["objective"].items() if k != "name"}
+    policy = build_policy(config["augment"])
+    return OBJECTIVES[name](encoder, policy, statistics=statistics, **settings, rngs=rngs)
+
+
+def _knn_score(config: Config, corpus: Corpus, objective: Any):
+    """State to the kNN score of the validation split against the training split."""
+    data, knn = config["data"], config["knn"]
+    bank, query = (corpus.rows(names(data[part])) for part in ("splits", "val"))
+    if not corpus.classes or (corpus.labels[np.concatenate([bank, query])] < 0).any():
+        raise ValueError("knn.every needs one labelled folder; set config.knn.every=0")
+    rows = np.concatenate([bank, query])
+    forward, _ = make_forward(objective, lambda m, mel: m.represent(mel, knn["features"]))
+
+    def evaluate(state) -> dict[str, float]:
+        arrays = merge_trees(state.params, state.rest)
+        out, owner = over_windows(
+            forward, arrays, corpus, rows, frames=data["frames"], hop=data["hop"]
+        )
+        old = owner < len(bank)
+        votes = knn_votes(
+            out[~old], owner[~old], out[old], owner[old], corpus.labels[rows[owner[old]]],
+            k=knn["k"], classes=len(corpus.classes),
+        )  # fmt: skip
+        shares = vote_over_windows(votes, owner[~old] - len(bank), len(query))
+        found = score(shares, corpus.labels[query])
+        return {KNN: found["balanced_accuracy"], "knn_accuracy": found["accuracy"]}
+
+    return evaluate
+
+
+def _meta(config: Config, corpus: Corpus, rows: np.ndarray, statistics: tuple) -> dict[str, Any]:
+    """What the checkpoint says about itself; see `train.checkpoint.load_model`."""
+    sets = np.repeat([s.info["corpus"] for s in corpus.sets], [len(s.clips) for s in corpus.sets])
+    return {
+        "encoder": config["encoder"],
+        "projector": config["objective"].get("projector", {}),
+        "spec": corpus.spec.to_json(),
+        "statistics": list(statistics),
+        "frames": config["data"]["frames"],
+        "hop": config["data"]["hop"],
+        "config": config,
+        "data": describe(corpus),
+        "pretrained_groups": sorted({f"{sets[i]}/{corpus.clips[i].group}" for i in rows}),
+        "selected_by": KNN if config["knn"]["every"] else "",
+    }
+
+
+def run(config: Config, workdir: pathlib.Path) -> None:
+    """Pre-trains as `configs/simclr.py` describes."""
+    data = config["data"]
+    corpus = open_data(data)
+    claim(workdir, config, describe(corpus))
+    rows = corpus.rows(names(data["splits"]))
+    statistics = corpus.statistics(rows)
+    objective = build_objective(config, corpus.spec.n_mels, statistics)
+    tx = build_optimiser(OptimSettings(**config["optim"]), config["steps"])
+    graphdef, state = create(objective, tx)
+    mesh = data_mesh(config["batch_size"])
+    state = replicate(state, mesh)
+
+    meta = _meta(config, corpus, rows, statistics)
+    checkpoints = Checkpointer(workdir, meta, best=meta["selected_by"])
+    if checkpoints.latest is not None:
+        state = checkpoints.restore(state, checkpoints.latest)
+        print(f"{workdir}: continuing at step {int(state.step)} of {config['steps']}")
+    start, log = int(state.step), config["log"]
+    main = jax.process_index() == 0
+    rows_log = (
+        MetricLog(workdir, resumed_step=start, tensorboard=log["tensorboard"]) if main else None
+    )
+    sampling = Sampling(
+        data["frames"], views=2, distance=data["distance"],
+        backgrounds=objective.policy.mix is not None,
+    )  # fmt: skip
+    batches = make_batches(
+        corpus, rows, sampling, batch_size=config["batch_size"], seed=config["seed"],
+        start_step=start, process=processes(), prefetch=data["prefetch"],
+    )  # fmt: skip
+    plan = Run(
+        config["objective"]["name"], config["steps"], config["batch_size"],
+        log_every=log["every"], eval_every=config["knn"]["every"], save_every=config["save_every"],
+        evaluate=_knn_score(config, corpus, objective) if config["knn"]["every"] else None,
+        save=checkpoints.save, log=rows_log, quiet=not main,
+    )  # fmt: skip
+    key = jax.random.key(config["seed"])
+    try:
+        run_loop(state, make_step(graphdef, tx), batches, key, mesh, plan)
+    finally:
+        checkpoints.close()  # what is being written is finished, whatever ended the run
+    print(f"checkpoint: {workdir}")

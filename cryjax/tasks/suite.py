@@ -1,0 +1,80 @@
+"""A suite: for every fold and seed, pre-train and judge; then one table and one report."""
+
+import copy
+import json
+import pathlib
+from typing import Any
+
+import jax
+
+from cryjax.evaluate import report, table
+from cryjax.evaluate.table import Outcome
+from cryjax.tasks import pretrain, transfer
+from cryjax.tasks.common import Config, names, open_data
+from cryjax.train.checkpoint import load_meta
+
+
+def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
+    """Data settings of each fold: test on it, train (and pre-train) on all the others."""
+    if config["folds"] == "":
+        return [{}]
+    wanted = names(config["folds"])
+    if unknown := [name for name in wanted if name not in there]:
+        raise ValueError(f"no split {unknown}; there are {', '.join(there)}")
+    return [
+        {"test": fold, "val": "", "train": ",".join(f for f in there if f != fold)}
+        for fold in wanted
+    ]
+
+
+def _pretrain(config: Config, fold: dict[str, str], seed: int, workdir: pathlib.Path) -> None:
+    chosen = copy.deepcopy(config["pretrain"])
+    chosen["data"]["splits"] = fold.get("train", config["transfer"]["data"]["train"])
+    extra = names(config["extra_dirs"])
+    chosen["data"]["dirs"] = ",".join([config["transfer"]["data"]["dirs"], *extra])
+    chosen |= {"seed": seed}
+    try:
+        done = load_meta(workdir)["step"] >= chosen["steps"]
+    except FileNotFoundError:
+        done = False
+    if not done:
+        pretrain.run(chosen, workdir)
+
+
+def run(config: Config, workdir: pathlib.Path) -> None:
+    """Runs as `configs/suite.py` describes; finished parts of the workdir are skipped."""
+    corpus = open_data(config["transfer"]["data"])
+    there = sorted({clip.split for clip in corpus.clips})
+    outcomes: list[Outcome] = []
+    curves: list[pathlib.Path] = []
+    judged: Any = None
+    for fold in folds_of(config, there):
+        for seed in range(config["seed"], config["seed"] + config["seeds"]):
+            place = workdir / f"{fold.get('test', 'test')}-seed{seed}"
+            print(f"\n{place.name}: pre-training")
+            _pretrain(config, fold, seed, place / "pretrain")
+            chosen = copy.deepcopy(config["transfer"])
+            chosen["data"] |= fold
+            chosen |= {"checkpoint": str(place / "pretrain"), "seed": seed, "seeds": 1}
+            print(f"{place.name}: judging")
+            judged, found = transfer.judge(chosen, place / "transfer", [seed])
+            outcomes += [Outcome(o.mode, seed, *_rest(o)) for o in found]
+            curves.append(place / "pretrain")
+    if jax.process_index():
+        return
+    facts = transfer.about(judged)
+    facts |= {
+        "title": f"{facts['title'].split(',')[0]}, test folds {config['folds'] or 'test'}",
+        "seeds": f"{config['seeds']} a fold, each of pre-training, head and batches",
+        "pre-training steps": config["pretrain"]["steps"],
+        "pre-training batch": config["pretrain"]["batch_size"],
+    }
+    rows = table.save(workdir, outcomes, judged.corpus, facts)
+    print("\n" + table.as_markdown(rows, facts["title"]))
+    parts = transfer.report_parts(judged, outcomes, rows, facts, judged.config, curves)
+    parts.config.update(suite=json.loads(json.dumps(config)))
+    print(f"report: {report.write(workdir, parts)}")
+
+
+def _rest(outcome: Outcome) -> tuple:
+    return outcome.fold, outcome.rows, outcome.scores, outcome.labels, outcome.groups

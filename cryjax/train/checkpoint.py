@@ -1,0 +1,195 @@
+"""Orbax checkpoints: latest and best, written in the background, exact to resume from.
+
+A step's folder holds three items: `model` (encoder and projector: all that judging, adapting and
+deploying need), `training` (the rest of the state) and `meta` (JSON). An export is the same folder
+with the encoder alone and without `training`.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from flax import nnx
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from cryjax.models import build_encoder
+from cryjax.models.heads import Projector
+from cryjax.spec import FeatureSpec
+from cryjax.train.state import TrainState, merge_trees
+
+FOLDER = "checkpoints"
+
+
+MODEL = ("encoder", "projector")  # what outlives training
+
+
+def _parts(state: TrainState) -> tuple[dict, dict]:
+    """The model's arrays, trained and others as one tree, and everything else."""
+    both = [{k: v for k, v in t.items() if k in MODEL} for t in (state.params, state.rest)]
+    params, rest = (
+        {k: v for k, v in t.items() if k not in MODEL} for t in (state.params, state.rest)
+    )
+    others = {"step": state.step, "opt_state": state.opt_state, "params": params, "rest": rest}
+    return merge_trees(*both), others
+
+
+def _pick(like: Any, tree: Any) -> Any:
+    """The part of a tree that has the keys of another."""
+    if not isinstance(like, dict):
+        return tree
+    return {key: _pick(value, tree[key]) for key, value in like.items()}
+
+
+def _join(like: TrainState, model: dict, others: dict) -> TrainState:
+    """The inverse of `_parts`."""
+    params, rest = (
+        {k: _pick(v, model[k] if k in MODEL else others[name][k]) for k, v in tree.items()}
+        for name, tree in (("params", like.params), ("rest", like.rest))
+    )
+    return TrainState(others["step"], params, rest, others["opt_state"])
+
+
+def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
+class Checkpointer:
+    """Checkpoints of one workdir.
+
+    Attributes:
+      meta: What every checkpoint says about itself; see `load_model`.
+    """
+
+    def __init__(self, workdir: pathlib.Path, meta: dict[str, Any], *, best: str = ""):
+        """Opens or makes the folder.
+
+        Args:
+          workdir: Of the run.
+          meta: JSON-able.
+          best: Name of the score whose highest value is kept beside the latest; "" keeps none.
+        """
+        policies: list[Any] = [preservation_policy.LatestN(1)]
+        if best:
+            score: Callable = lambda metrics: metrics[best]  # noqa: E731
+            policies.append(preservation_policy.BestN(get_metric_fn=score, n=1, reverse=False))
+        self.meta, self._best = meta, best
+        self._manager = ocp.CheckpointManager(
+            (workdir / FOLDER).absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
+                best_fn=(lambda metrics: metrics[best]) if best else None,
+                cleanup_tmp_directories=True,
+                create=True,
+            ),
+        )
+
+    def save(self, step: int, state: TrainState, scores: dict[str, float]) -> None:
+        """Starts writing a checkpoint; training goes on meanwhile."""
+        model, others = _parts(state)
+        meta = self.meta | {"step": step, "scores": scores, "parts": sorted(model)}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                model=ocp.args.StandardSave(model),
+                training=ocp.args.StandardSave(others),
+                meta=ocp.args.JsonSave(meta),
+            ),
+            metrics=scores if self._best in scores else None,
+        )
+
+    @property
+    def latest(self) -> int | None:
+        """Last step that was written whole; None where there is none."""
+        return self._manager.latest_step()
+
+    @property
+    def best(self) -> int | None:
+        """Step of the best score, else the latest."""
+        step = self._manager.best_step() if self._best else None
+        return self.latest if step is None else step
+
+    def restore(self, state: TrainState, step: int) -> TrainState:
+        """Reads a step into the shapes, types and shardings of `state`."""
+        sharding = jax.tree.leaves(state)[0].sharding
+        model, others = (_abstract(part, sharding) for part in _parts(state))
+        found = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                model=ocp.args.StandardRestore(model),
+                training=ocp.args.StandardRestore(others),
+            ),
+        )
+        return _join(state, found.model, found.training)
+
+    def close(self) -> None:
+        """Waits until everything is written."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def save_model(folder: pathlib.Path, parts: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Writes modules by their names in `MODEL`, such as an encoder alone, as a checkpoint."""
+    arrays = {name: nnx.to_pure_dict(nnx.state(module)) for name, module in parts.items()}
+    items = {
+        "model": ocp.args.StandardSave(arrays),
+        "meta": ocp.args.JsonSave(meta | {"parts": sorted(parts)}),
+    }
+    with ocp.CheckpointManager((folder / FOLDER).absolute()) as manager:
+        manager.save(meta["step"], args=ocp.args.Composite(**items), force=True)
+        manager.wait_until_finished()
+
+
+def load_meta(folder: str | pathlib.Path, step: int | None = None) -> dict[str, Any]:
+    """What a checkpoint says about itself; the best one by default.
+
+    Raises:
+      FileNotFoundError: There is no whole checkpoint in the folder.
+    """
+    root = pathlib.Path(folder) / FOLDER
+    steps = sorted(int(p.name) for p in root.glob("*") if p.name.isdigit()) if root.is_dir() else []
+    if not steps:
+        raise FileNotFoundError(
+            f"{folder}: no checkpoint; give the --workdir of a training run or of an export"
+        )
+    metas = {s: json.loads(_meta_path(root, s).read_text(encoding="utf-8")) for s in steps}
+    if step is not None:
+        return metas[step]
+    selected = metas[steps[-1]].get("selected_by", "")
+    scored = [s for s in steps if selected in metas[s]["scores"]]
+    best = max(scored, key=lambda s: metas[s]["scores"][selected]) if scored else steps[-1]
+    return metas[best]
+
+
+def _meta_path(root: pathlib.Path, step: int) -> pathlib.Path:
+    return root / str(step) / "meta" / "metadata"
+
+
+def load_model(folder: str | pathlib.Path, step: int | None = None) -> tuple[Any, Any, dict]:
+    """Rebuilds the encoder of a training run or an export from its directory alone.
+
+    Args:
+      folder: A workdir with `checkpoints/`.
+      step: Which; by default the best by the run's own selection, else the latest.
+
+    Returns:
+      The encoder; the projector or None; the checkpoint's meta: "encoder" and "projector"
+      (settings), "spec", "statistics", "frames", "hop", "config", "data", "pretrained_groups",
+      "step", "scores", "selected_by".
+    """
+    meta = load_meta(folder, step)
+    spec, chosen = FeatureSpec.from_json(meta["spec"]), meta["encoder"]
+    rngs = nnx.Rngs(0)
+    parts = {"encoder": build_encoder(**chosen, mels=spec.n_mels, rngs=rngs)}
+    if "projector" in meta["parts"]:
+        parts["projector"] = Projector(parts["encoder"].features, **meta["projector"], rngs=rngs)
+    path = (pathlib.Path(folder) / FOLDER / str(meta["step"]) / "model").absolute()
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = {name: nnx.to_pure_dict(nnx.state(module)) for name, module in parts.items()}
+    with ocp.StandardCheckpointer() as reader:
+        found = reader.restore(path, _abstract(target, one))
+    for name, module in parts.items():
+        nnx.update(module, found[name])
+    return parts["encoder"], parts.get("projector"), meta

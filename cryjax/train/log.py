@@ -1,0 +1,90 @@
+"""Metrics: JSON lines that survive a resume, a progress line, and TensorBoard where installed."""
+
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+from typing import Any
+
+
+class MetricLog:
+    """Appends rows to `metrics.jsonl`; on opening, rows past the resumed step are cut off."""
+
+    def __init__(self, workdir: pathlib.Path, *, resumed_step: int, tensorboard: bool = False):
+        self._path = workdir / "metrics.jsonl"
+        rows = load_metrics(workdir)
+        kept = [row for row in rows if row["step"] <= resumed_step]
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        temporary.replace(self._path)
+        self._board = _board(workdir, resumed_step) if tensorboard else None
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Appends one row and syncs it to the disk."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+
+def _board(workdir: pathlib.Path, resumed_step: int) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise ValueError(
+            "log.tensorboard needs tensorboardX: pip install cryjax[tensorboard]"
+        ) from None
+    return SummaryWriter(str(workdir / "tensorboard"), purge_step=resumed_step + 1)
+
+
+def load_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
+    """Rows of a run so far; a last line cut by a crash is left out."""
+    path, rows = workdir / "metrics.jsonl", []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class Progress:
+    """One line: step, loss, clips a second, share of time spent waiting for data, ETA."""
+
+    def __init__(self, name: str, *, steps: int, step: int, batch_size: int, quiet: bool):
+        self._name, self._steps, self._batch_size, self._quiet = name, steps, batch_size, quiet
+        self._step, self._time, self._waited = step, time.perf_counter(), 0.0
+        self._end = "\r" if sys.stdout.isatty() else "\n"
+
+    def waited(self, seconds: float) -> None:
+        """Adds to the time spent waiting for data."""
+        self._waited += seconds
+
+    def rates(self, step: int) -> dict[str, float]:
+        """Clips a second and the waiting share since the last call."""
+        now = time.perf_counter()
+        elapsed = max(now - self._time, 1e-9)
+        speed = (step - self._step) / elapsed
+        values = {
+            "clips_per_s": round(speed * self._batch_size, 2),
+            "waiting_share": round(self._waited / elapsed, 4),
+            "eta_s": round((self._steps - step) / speed, 1) if speed else math.inf,
+        }
+        self._step, self._time, self._waited = step, now, 0.0
+        return values
+
+    def show(self, step: int, values: dict[str, float]) -> None:
+        """Prints the line; with its own end on a terminal, one line a call elsewhere."""
+        if self._quiet:
+            return
+        text = (
+            f"{self._name} {step}/{self._steps}  loss {values['loss']:.4f}  "
+            f"{values['clips_per_s']:.0f} clips/s  waiting {values['waiting_share']:.0%}  "
+            f"ETA {values['eta_s']:.0f} s"
+        )
+        print(text.ljust(78), end=self._end if step < self._steps else "\n", flush=True)

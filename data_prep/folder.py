@@ -1,0 +1,27 @@
+"""A folder of recordings (label = sub-folder), and a CSV of clips: your own data."""
+
+import pathlib
+
+from cryjax.data.manifest import Clip, load_manifest
+from data_prep.corpus import Corpus, audio_files, require_clips
+
+
+def find_folder(source: pathlib.Path, seed: int) -> list[Clip]:
+    """`<label>/**/<recording>`; files at the top have no label; a recording is its own group."""
+    del seed
+    clips = []
+    for name in audio_files(source):
+        path = pathlib.PurePosixPath(name)
+        label = path.parts[0] if len(path.parts) > 1 else ""
+        clips.append(Clip(name, label=label, group=str(path.with_suffix(""))))
+    return require_clips(clips, source, "<label>/<recording>.wav")
+
+
+def find_csv(source: pathlib.Path, seed: int) -> list[Clip]:
+    """A manifest with columns path, start_s, end_s, label, group, split and any others."""
+    del seed
+    return load_manifest(source)
+
+
+FOLDER = Corpus("folder", find_folder, group="recording")
+CSV = Corpus("csv", find_csv, group="column group")

@@ -1,0 +1,137 @@
+"""Recordings to shards: python -m data_prep.main --corpus=NAME --source=DIR --out=DIR.
+
+Corpora: folder, csv, donateacry, esc, fsdd, icbhi, fsdnoisy18k, synthetic, synthetic_sounds.
+An interrupted run continues; finished shards are skipped; bad files go to quarantine.csv.
+"""
+
+import dataclasses
+import difflib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+_CORPUS = flags.DEFINE_string("corpus", None, "Which recipe reads --source; see above.")
+_SOURCE = flags.DEFINE_string("source", None, "Folder of recordings, or the CSV of --corpus=csv.")
+_OUT = flags.DEFINE_string("out", None, "Folder of the shards, made if needed.")
+_SPEC = flags.DEFINE_string(
+    "spec", "uclser", "uclser, ubenwa, slicer, panns, course, course_literal."
+)
+_SPLIT = flags.DEFINE_string(
+    "split", None, "official, official_strict, official_as_published, holdout, kfold:K or by_clip."
+)
+_LABEL = flags.DEFINE_string(
+    "label", "label", "Column that becomes the label, such as age or site."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of drawn splits and synthetic recordings.")
+_WORKERS = flags.DEFINE_integer("workers", 2, "Processes; 0 works in this one.", lower_bound=0)
+_PART = flags.DEFINE_string(
+    "part", "0/1", "i/n: this job builds every n-th shard from the i-th on."
+)
+_BAD = flags.DEFINE_float("max_bad_share", 0.2, "Largest share of bad files a run may end with.")
+
+
+def _corpus(name: str):
+    from data_prep import CORPORA
+
+    if name not in CORPORA:
+        near = difflib.get_close_matches(name, CORPORA) or sorted(CORPORA)
+        raise ValueError(f"corpus must be one of {', '.join(CORPORA)}, got {name!r}; near: {near}")
+    return CORPORA[name]
+
+
+def _part(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise ValueError(f"part must be i/n with 0 <= i < n, got {text!r}")
+    return int(index), int(count)
+
+
+def _source(recipe, source: str | None, out: pathlib.Path, seed: int) -> pathlib.Path:
+    """The given source, or the recordings that the recipe makes by code."""
+    if recipe.make is None:
+        if source is None:
+            raise ValueError(f"--source is needed: the folder of recordings of {recipe.name}")
+        return pathlib.Path(source)
+    made = pathlib.Path(source) if source else out / "recordings"
+    if not (made / "clips.csv").exists():
+        print(f"making the recordings of {recipe.name} in {made}")
+        recipe.make(made, seed)
+    return made
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the flags of the same names say."""
+
+    spec: str = "uclser"
+    split: str | None = None
+    label: str = "label"
+    seed: int = 0
+    workers: int = 2
+    part: str = "0/1"
+    max_bad_share: float = 0.2
+
+
+def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
+    """Finds the clips, gives them labels and splits, and says what is to be built."""
+    from cryjax.data.splits import make_splits
+    from cryjax.spec import preset
+    from data_prep.build import Plan
+
+    found = _source(recipe, source, out, options.seed)
+    clips = recipe.find(found, options.seed)
+    if options.label != "label":
+        clips = [dataclasses.replace(clip, label=clip.column(options.label)) for clip in clips]
+    own = all(clip.split for clip in clips) and recipe.name == "csv"
+    rule = options.split or ("official" if own else recipe.split)
+    clips, words = make_splits(clips, rule, options.seed)
+    classes = sorted({clip.label for clip in clips} - {""})
+    about = {
+        "corpus": recipe.name, "licence": recipe.licence, "group": recipe.group,
+        "split_rule": words, "label": options.label, "seed": options.seed,
+    }  # fmt: skip
+    root = found if found.is_dir() else found.parent
+    return Plan(root, out, preset(options.spec), clips, classes, about)
+
+
+def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
+    """What the command does; keyword arguments are the fields of `Options`.
+
+    Returns:
+      Whether the folder is complete; False while other parts are still to be built.
+    """
+    from cryjax.data.shards import load_shards
+    from data_prep.build import build, finish
+    from data_prep.summary import summarise
+
+    chosen, folder = Options(**options), pathlib.Path(out)
+    part = _part(chosen.part)
+    plan = _plan(_corpus(corpus), source, folder, chosen)
+    if not build(plan, workers=chosen.workers, part=part):
+        print("this part is done; manifest.json is written when the last part is")
+        return False
+    finish(plan, max_bad_share=chosen.max_bad_share)
+    text = summarise(load_shards(folder))
+    (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return True
+
+
+def _main(argv: Sequence[str]) -> None:
+    del argv
+    if _CORPUS.value is None or _OUT.value is None:
+        raise app.UsageError("--corpus and --out are needed")
+    try:
+        prepare(
+            _CORPUS.value, _SOURCE.value, _OUT.value,
+            spec=_SPEC.value, split=_SPLIT.value, label=_LABEL.value, seed=_SEED.value,
+            workers=_WORKERS.value, part=_PART.value, max_bad_share=_BAD.value,
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        sys.exit(f"data_prep: {error}")
+
+
+if __name__ == "__main__":
+    app.run(_main)

@@ -1,0 +1,63 @@
+"""The synthetic corpora: cries with triggers and a subtle factor, and generic sounds."""
+
+import csv
+import functools
+import itertools
+import pathlib
+
+import numpy as np
+import soundfile
+
+from cryjax.data import synthetic
+from cryjax.data.manifest import Clip, load_manifest
+from data_prep.corpus import Corpus
+
+LICENCE = "SYNTHETIC, made by cryjax for demonstration and tests; no medical meaning; CC0"
+BABIES, TAKES, SECONDS, SOUND_TAKES = 48, 2, 4.0, 40
+
+
+def _cries(seed: int):
+    """Rows and waves of every baby, trigger and take."""
+    for number in range(BABIES):
+        baby = synthetic.make_baby(number, seed)
+        for trigger, take in itertools.product(synthetic.TRIGGERS, range(TAKES)):
+            row = {
+                "path": f"{baby.name}-{trigger}-{take}.flac", "label": trigger, "group": baby.name,
+                "site": baby.site, "injury": "yes" if baby.injured else "no",
+            }  # fmt: skip
+            yield row, synthetic.cry(baby, trigger, seconds=SECONDS, seed=seed + 7919 * take)
+
+
+def _sounds(seed: int):
+    for kind, take in itertools.product(synthetic.SOUNDS, range(SOUND_TAKES)):
+        row = {"path": f"{kind}-{take}.flac", "label": kind, "group": f"{kind}-{take}"}
+        yield row, synthetic.sound(kind, seconds=SECONDS, seed=seed + 7919 * take)
+
+
+def _write(rows_and_waves, folder: pathlib.Path, seed: int) -> None:
+    """Recordings as 16-bit FLAC, the manifest last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for row, wave in rows_and_waves(seed):
+        samples = np.round(wave * 32767).astype(np.int16)
+        soundfile.write(folder / row["path"], samples, synthetic.RATE_HZ)
+        rows.append(row)
+    with (folder / "clips.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def find(source: pathlib.Path, seed: int) -> list[Clip]:
+    """The manifest that was written beside the recordings."""
+    del seed
+    return load_manifest(source / "clips.csv")
+
+
+CRIES = Corpus(
+    "synthetic", find, group="baby", licence=LICENCE, make=functools.partial(_write, _cries)
+)
+SOUNDS = Corpus(
+    "synthetic_sounds", find, group="recording", licence=LICENCE,
+    make=functools.partial(_write, _sounds),
+)  # fmt: skip

@@ -1,0 +1,46 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from cryjax.data import shards
+from cryjax.data.manifest import Clip, save_csv, to_rows
+from cryjax.spec import preset
+
+
+@pytest.fixture
+def make_corpus(tmp_path):
+    """Writes a small prepared folder whose every frame says where it comes from."""
+
+    def make(lengths=(300, 150, 101, 60, 220, 180), name="corpus", split="train", labels="abc"):
+        folder = tmp_path / name
+        folder.mkdir()
+        spec = preset("uclser")
+        mels = [
+            (np.arange(n)[:, None] + 1000 * i + np.zeros((1, spec.n_mels))).astype(np.float16)
+            for i, n in enumerate(lengths)
+        ]
+        records = [shards.encode(m, clip=i, label=0) for i, m in enumerate(mels)]
+        half = len(records) // 2
+        infos = []
+        for k, part in enumerate((records[:half], records[half:])):
+            path = folder / f"shard-{k}.arrayrecord"
+            digest = shards.write_shard(path, part)
+            size = path.stat().st_size
+            infos.append({"name": path.name, "sha256": digest, "bytes": size, "clips": len(part)})
+        clips = [
+            Clip(f"{i}.wav", label=labels[i % len(labels)], group=f"g{i}", split=split,
+                 extra={"frames": str(len(m)), "mel_sum": repr(float(m.astype(float).sum())),
+                        "mel_square_sum": repr(float((m.astype(float) ** 2).sum()))})
+            for i, m in enumerate(mels)
+        ]  # fmt: skip
+        save_csv(folder / "clips.csv", to_rows(clips))
+        digest = hashlib.sha256((folder / "clips.csv").read_bytes()).hexdigest()
+        shards.save_json(
+            folder / "manifest.json",
+            {"schema": 1, "spec": spec.to_json(), "classes": sorted(set(labels)),
+             "shards": infos, "clips_sha256": digest},
+        )  # fmt: skip
+        return folder, mels
+
+    return make

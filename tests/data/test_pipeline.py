@@ -1,0 +1,136 @@
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+from cryjax.data.cache import open_frames
+from cryjax.data.pipeline import Sampling, make_batches, open_corpus, windows
+from cryjax.data.shards import load_shards
+
+
+def take(n, *args, **kwargs):
+    return list(itertools.islice(make_batches(*args, **kwargs), n))
+
+
+def assert_same(batches, others):
+    for a, b in zip(batches, others, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_cache_and_shards_give_the_same_rows(make_corpus):
+    folder, _ = make_corpus()
+    sampling = Sampling(101, views=2, backgrounds=True)
+    streams = [
+        take(5, corpus, corpus.rows(["train"]), sampling, batch_size=4, seed=3)
+        for corpus in (open_corpus([str(folder)], source=s) for s in ("cache", "shards"))
+    ]
+    assert_same(*streams)
+
+
+def test_a_view_is_the_clip_from_its_start_and_a_short_clip_is_tiled(make_corpus):
+    folder, mels = make_corpus()
+    shards = load_shards(folder)
+    frames = pickle.loads(pickle.dumps(open_frames(shards)))
+    got = frames.gather(np.array([0, 3]), np.array([7, 0]), 101)
+    np.testing.assert_array_equal(got[0], mels[0][7:108])
+    np.testing.assert_array_equal(got[1], np.concatenate([mels[3], mels[3][:41]]))
+
+
+def test_a_resumed_stream_continues_the_straight_one(make_corpus):
+    corpus = open_corpus([str(make_corpus()[0])])
+    args = corpus, corpus.rows(["train"]), Sampling(50, views=2)
+    straight = take(9, *args, batch_size=4, seed=0)
+    assert_same(straight[6:], take(3, *args, batch_size=4, seed=0, start_step=6))
+    other = take(1, *args, batch_size=4, seed=1)
+    assert any((a["index"] != b["index"]).any() for a, b in zip(straight, other, strict=False))
+
+
+def test_processes_cut_the_same_global_batch(make_corpus):
+    corpus = open_corpus([str(make_corpus()[0])])
+    args = corpus, corpus.rows(["train"]), Sampling(50, views=2, backgrounds=True)
+    whole = take(4, *args, batch_size=4, seed=0)
+    parts = [take(4, *args, batch_size=4, seed=0, process=(i, 2)) for i in range(2)]
+    joined = [
+        {name: np.concatenate([a[name], b[name]]) for name in a}
+        for a, b in zip(*parts, strict=True)
+    ]
+    assert_same(whole, joined)
+
+
+def test_an_epoch_holds_every_clip_once(make_corpus):
+    corpus = open_corpus([str(make_corpus()[0])])
+    batches = take(3, corpus, corpus.rows(["train"]), Sampling(50), batch_size=2, seed=5)
+    assert sorted(np.concatenate([b["index"] for b in batches])) == list(range(6))
+
+
+@pytest.mark.parametrize(("distance", "moved"), [(0, {0}), (25, {25})])
+def test_the_second_view_starts_a_fixed_distance_later(make_corpus, distance, moved):
+    corpus = open_corpus([str(make_corpus(lengths=(300, 310))[0])])
+    sampling = Sampling(50, views=2, distance=distance)
+    first = take(1, corpus, corpus.rows(["*"]), sampling, batch_size=2, seed=0)[0]["mel"][..., 0, 0]
+    assert set((first[:, 1] - first[:, 0]).astype(int)) == moved
+
+
+def test_the_second_view_never_leaves_the_clip(make_corpus):
+    corpus = open_corpus([str(make_corpus(lengths=(130, 130, 130))[0])])
+    sampling = Sampling(101, views=2, distance=400)
+    batch = take(1, corpus, corpus.rows(["*"]), sampling, batch_size=3, seed=0)[0]
+    np.testing.assert_array_equal(batch["mel"][:, 1, 0, 0] % 1000, 29)
+
+
+def test_random_starts_reach_both_ends(make_corpus):
+    corpus = open_corpus([str(make_corpus(lengths=(104, 104))[0])])
+    batches = take(40, corpus, corpus.rows(["*"]), Sampling(101, views=2), batch_size=2, seed=0)
+    assert {int(x) % 1000 for b in batches for x in b["mel"][..., 0, 0].ravel()} == {0, 1, 2, 3}
+
+
+def test_backgrounds_are_other_clips_and_differ_between_views(make_corpus):
+    corpus = open_corpus([str(make_corpus()[0])])
+    sampling = Sampling(40, views=2, backgrounds=True)
+    for batch in take(30, corpus, corpus.rows(["*"]), sampling, batch_size=6, seed=0):
+        clip = batch["background"][..., 0, 0] // 1000
+        assert (clip != batch["index"][:, None]).all()
+        assert (clip[:, 0] != clip[:, 1]).all()
+
+
+def test_balanced_sampling_draws_every_class_alike(make_corpus):
+    corpus = open_corpus([str(make_corpus(lengths=(50,) * 20, labels="aaaaaaaaab")[0])])
+    sampling = Sampling(40, balanced=True)
+    batches = take(30, corpus, corpus.rows(["*"]), sampling, batch_size=20, seed=0)
+    assert 0.45 < np.mean([b["label"] for b in batches]) < 0.55
+
+
+def test_joined_folders_read_on(make_corpus):
+    a, mels_a = make_corpus(name="a")
+    b, mels_b = make_corpus(lengths=(120, 130), name="b", split="val")
+    corpus = open_corpus([str(a), str(b)])
+    got = corpus.frames.gather(np.array([7, 0]), np.array([3, 5]), 50)
+    np.testing.assert_array_equal(got[0], mels_b[1][3:53])
+    np.testing.assert_array_equal(got[1], mels_a[0][5:55])
+    assert (corpus.labels == -1).all()
+    mean, std = corpus.statistics(np.array([0, 7]))
+    values = np.concatenate([mels_a[0].ravel(), mels_b[1].ravel()]).astype(float)
+    np.testing.assert_allclose([mean, std], [values.mean(), values.std()], rtol=1e-6)
+
+
+def test_windows_follow_the_released_rule():
+    clips, starts = windows(np.array([101, 251, 60, 150]), frames=101, hop=50)
+    assert clips.tolist() == [0, 1, 1, 1, 1, 2, 3]
+    assert starts.tolist() == [0, 0, 50, 100, 150, 0, 0]
+
+
+def test_wrong_folders_and_splits_are_named(make_corpus, tmp_path):
+    with pytest.raises(FileNotFoundError, match="not a prepared corpus"):
+        load_shards(tmp_path)
+    folder, _ = make_corpus()
+    shards = load_shards(folder)
+    with pytest.raises(ValueError, match="no split \\['test'\\]; there are train"):
+        shards.rows(["test"])
+    with pytest.raises(ValueError, match="cannot be written .*--config.data.cache_dir"):
+        open_frames(shards, cache_dir="/proc/nowhere")
+    (folder / "shard-1.arrayrecord").write_bytes(b"")
+    with pytest.raises(ValueError, match="shard-1.arrayrecord: 0 where manifest.json says"):
+        open_frames(shards)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from cryjax.evaluate import knn
+
+
+@pytest.mark.parametrize("k", [5, 20, 200])
+def test_knn_equals_the_original_with_its_lookup_corrected(golden, k):
+    g = golden("uclser_knn")
+    h, clip, label = g["features"], g["clip_id"], g["patch_label"]
+    votes = knn.knn_votes(h, clip, h, clip, label, k=k, classes=20)
+    shares = knn.vote_over_windows(votes, clip, len(g["clip_label"]))
+    predicted = shares.argmax(axis=1)
+    np.testing.assert_array_equal(predicted, g[f"pred_k{k}"])
+    micro = (predicted == g["clip_label"]).mean()
+    np.testing.assert_allclose(100 * micro, scale(g[f"micro_fixed_k{k}"]), atol=1e-3)
+    classes = np.unique(g["clip_label"])
+    macro = np.mean([(predicted[g["clip_label"] == c] == c).mean() for c in classes])
+    np.testing.assert_allclose(100 * macro, scale(g[f"macro_fixed_k{k}"]), atol=1e-3)
+
+
+def scale(value):
+    """Per cent, whether the file holds shares or per cents."""
+    return float(value) * (100 if value <= 1 else 1)
+
+
+def test_a_clips_own_windows_are_never_its_neighbours():
+    h = np.array([[1.0, 0], [1, 0.01], [0, 1], [0.1, 1]], np.float32)
+    clip, label = np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])
+    votes = knn.knn_votes(h, clip, h, clip, label, k=1, classes=2)
+    np.testing.assert_array_equal(votes.argmax(axis=1), [1, 1, 1, 1])
+
+
+def test_neighbours_are_those_of_scikit_learn():
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rng = np.random.default_rng(0)
+    bank, queries = rng.normal(size=(2, 50, 8)).astype(np.float32)
+    label = rng.integers(0, 3, 50)
+    oracle = KNeighborsClassifier(7, metric="cosine", algorithm="brute").fit(bank, label)
+    got = knn.knn_votes(
+        queries, np.arange(50) + 100, bank, np.arange(50), label, k=7, classes=3, chunk=16
+    )
+    np.testing.assert_allclose(got, oracle.predict_proba(queries), atol=1e-6)
+
+
+def test_k_shrinks_to_the_bank_and_an_empty_bank_is_refused():
+    h, clip = np.eye(3, dtype=np.float32), np.arange(3)
+    votes = knn.knn_votes(h, clip, h, clip, clip, k=200, classes=3)
+    np.testing.assert_allclose(votes.sum(axis=1), 1, rtol=1e-6)
+    with pytest.raises(ValueError, match="windows of other clips"):
+        knn.knn_votes(h[:1], clip[:1], h[:1], clip[:1], clip[:1], k=1, classes=1)

@@ -1,0 +1,182 @@
+"""The step: the original's two updates, any number of devices, what each mode may move."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from torch_names import fill, ours, vgg_names
+
+from cryjax.augment import build_policy
+from cryjax.models import ResNet18, VGGLike
+from cryjax.objectives import SimCLR, Supervised
+from cryjax.train import mesh as meshes
+from cryjax.train.optim import OptimSettings, build_optimiser, make_schedule
+from cryjax.train.state import create, make_step
+from cryjax.train.variables import trainable
+
+POLICY = build_policy({"crop": {}, "noise": {"max_std": 0.01}, "spec_augment": {}})
+
+
+def simclr(policy=POLICY, **kwargs):
+    rngs = nnx.Rngs(0)
+    encoder = ResNet18(32, width=4, rngs=rngs)
+    kwargs = {"projector": {"hidden": 16, "dim": 8}, **kwargs}
+    return SimCLR(encoder, policy, statistics=(0.0, 1.0), rngs=rngs, **kwargs)
+
+
+def batch(n=16, views=2, frames=40, mels=32):
+    mel = np.random.default_rng(0).normal(size=(n, views, frames, mels)).astype(np.float16)
+    return {"mel": mel, "label": np.arange(n, dtype=np.int32) % 3}
+
+
+def updates(objective, n_devices, steps=3, rate=0.05, mode=None, data=None):
+    tx = optax.sgd(rate, momentum=0.9)
+    chosen = nnx.Param if mode is None else trainable(objective, mode)
+    graphdef, state = create(objective, tx, chosen)
+    mesh = jax.make_mesh(
+        (n_devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,),
+        devices=jax.devices()[:n_devices],
+    )  # fmt: skip
+    state, step = meshes.replicate(state, mesh), make_step(graphdef, tx, chosen)
+    metrics = {}
+    for _ in range(steps):
+        rows = meshes.shard_batch(data or batch(), mesh)
+        state, metrics = step(state, rows, jax.random.key(0))
+    assert step._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+    return state, metrics
+
+
+def test_eight_devices_equal_one():
+    (one, m1), (eight, m8) = updates(simclr(), 1), updates(simclr(), 8)
+    assert m1.keys() == m8.keys() == {"loss", "grad_norm", "positive_cosine"}
+    np.testing.assert_allclose(m1["loss"], m8["loss"], rtol=1e-5)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=2e-5)
+
+
+def test_joint_batch_norm_differs_from_separate():
+    losses = [updates(simclr(batch_norm=b), 1, steps=1)[1]["loss"] for b in ("separate", "joint")]
+    assert abs(losses[0] - losses[1]) > 1e-6
+    with pytest.raises(ValueError, match="batch_norm must be one of"):
+        simclr(batch_norm="both")
+
+
+def test_two_updates_are_those_of_the_original_code(golden):
+    g, weights = golden("uclser_trainstep_vgg"), golden("uclser_vgg_weights")
+    names = {f"encoder.{k}": v for k, v in vgg_names().items()}
+    names |= {"projector.hidden": "head.net1.0", "projector.norm": "head.net1.1",
+              "projector.out": "head.net1.3"}  # fmt: skip
+    objective = SimCLR(
+        VGGLike(96, rngs=nnx.Rngs(0)), build_policy({}), statistics=(0.0, 1.0), rngs=nnx.Rngs(0)
+    )
+    fill(objective, weights, names)
+    settings = OptimSettings(learning_rate=0.03, schedule="constant", weight_decay=1e-4)
+    tx = build_optimiser(settings, 2)
+    graphdef, state = create(objective, tx)
+    step = make_step(graphdef, tx)
+    mel = jnp.asarray(np.concatenate([g["view1"], g["view2"]], axis=1))
+    with jax.default_matmul_precision("highest"):
+        for i in range(2):
+            state, metrics = step(state, {"mel": mel}, jax.random.key(0))
+            np.testing.assert_allclose(metrics["loss"], g["losses"][i], rtol=2e-4)
+            if i == 0:
+                norms = [v for k, v in g.items() if k.startswith("gradnorm.") and "out" not in k]
+                total = np.sqrt(np.sum(np.square(norms)))
+                np.testing.assert_allclose(metrics["grad_norm"], total, rtol=1e-3)
+            compare(nnx.merge(graphdef, state.params, state.rest), g, names, f"after{i + 1}")
+
+
+def compare(objective, g, names, when):
+    from torch_names import at
+
+    seen = 0
+    for path, theirs in names.items():
+        node = at(objective, path)
+        for ours_, wanted in (("kernel", "weight"), ("scale", "weight"), ("bias", "bias"),
+                              ("mean", "running_mean")):  # fmt: skip
+            if hasattr(node, ours_) and f"{when}.{theirs}.{wanted}" in g:
+                want = g[f"{when}.{theirs}.{wanted}"]
+                want = ours(want) if ours_ == "kernel" else want
+                got = getattr(node, ours_)[...]
+                atol = 2e-3 * np.abs(want).max()
+                np.testing.assert_allclose(got, want, atol=atol, err_msg=f"{when}.{theirs}")
+                seen += 1
+        key = f"{when}.{theirs}.running_var"
+        if key in g and hasattr(node, "var"):  # biased here, unbiased there: within 1/7 of a tenth
+            np.testing.assert_allclose(node.var[...], g[key], rtol=0.04)
+            seen += 1
+    assert seen >= 4
+
+
+def supervised():
+    rngs = nnx.Rngs(0)
+    encoder = ResNet18(32, width=4, rngs=rngs)
+    return Supervised(
+        encoder, build_policy({}), statistics=(0.0, 1.0), class_weights=[1.0] * 3, rngs=rngs
+    )
+
+
+@pytest.mark.parametrize(("mode", "changed"), [("linear", 2), ("linear_bn", 82), ("finetune", 102)])
+def test_a_mode_moves_its_own_arrays_and_no_other_bit(mode, changed):
+    before = nnx.to_pure_dict(nnx.state(supervised()))
+    objective = supervised()
+    if mode == "linear":
+        objective = nnx.view(objective, use_running_average=True)
+    state, _ = updates(objective, 8, steps=2, mode=mode, data=batch(views=1))
+    flat = {}
+    for tree in (state.params, state.rest):
+        flat |= {jax.tree_util.keystr(k): v for k, v in jax.tree_util.tree_leaves_with_path(tree)}
+    old = {jax.tree_util.keystr(k): v for k, v in jax.tree_util.tree_leaves_with_path(before)}
+    assert flat.keys() == old.keys()
+    moved = {k for k in flat if (np.asarray(flat[k]) != np.asarray(old[k])).any()}
+    assert len(moved) == changed
+    if mode == "linear":
+        assert all("head" in k for k in moved)
+    if mode == "linear_bn":
+        assert not any("conv" in k and "kernel" in k for k in moved)
+
+
+def test_an_unknown_mode_is_named():
+    with pytest.raises(
+        ValueError, match="mode must be one of linear, linear_bn, finetune, got 'x'"
+    ):
+        trainable(supervised(), "x")
+
+
+def test_schedules_reach_their_values():
+    step = make_schedule(OptimSettings(learning_rate=1.0, boundaries=(0.5, 0.8)), 10)
+    np.testing.assert_allclose([step(i) for i in (0, 4, 5, 8)], [1, 1, 0.1, 0.01], rtol=1e-6)
+    cosine = make_schedule(OptimSettings(learning_rate=1.0, schedule="cosine", warmup=0.2), 10)
+    np.testing.assert_allclose(
+        [cosine(i) for i in (0, 1, 2, 6, 10)], [0, 0.5, 1, 0.5, 0], atol=1e-6
+    )
+    with pytest.raises(ValueError, match="schedule must be one of"):
+        make_schedule(OptimSettings(schedule="linear"), 10)
+
+
+def test_the_encoder_learns_at_its_own_rate_and_decay_spares_vectors():
+    params = {"encoder": {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}, "head": {"w": jnp.ones((2, 2))}}
+    grads = jax.tree.map(jnp.zeros_like, params)
+    settings = OptimSettings(
+        schedule="constant", learning_rate=1.0, weight_decay=0.5, decay="kernels", encoder_rate=0.1
+    )
+    tx = build_optimiser(settings, 10)
+    moved, _ = tx.update(grads, tx.init(params), params)
+    np.testing.assert_allclose(moved["head"]["w"], -0.5)
+    np.testing.assert_allclose(moved["encoder"]["w"], -0.05)
+    np.testing.assert_allclose(moved["encoder"]["b"], 0.0)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
+def test_every_optimiser_lowers_a_quadratic(name):
+    tx = build_optimiser(OptimSettings(name=name, learning_rate=0.05, schedule="constant"), 60)
+    params = {"head": {"w": jnp.full((3, 3), 2.0)}}
+    opt_state = tx.init(params)
+    for _ in range(60):
+        moved, opt_state = tx.update(params, opt_state, params)
+        params = optax.apply_updates(params, moved)
+    assert np.abs(params["head"]["w"]).max() < 1.96
+    with pytest.raises(ValueError, match="optim.name must be sgd, adamw or lars, got 'adm'"):
+        build_optimiser(OptimSettings(name="adm"), 1)
