@@ -40,7 +40,7 @@ def augment(**on: bool) -> ConfigDict:
         }
     )  # fmt: skip
     for name, enabled in on.items():
-        settings[name].enabled = enabled
+        settings.update({name: {"enabled": enabled}})
     return settings
 
 

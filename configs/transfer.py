@@ -42,6 +42,5 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "smoke":
         config.seeds, config.modes = 1, "majority,random_knn,random_linear,scratch"
         config.data.frames = 48
-        config.probe.settings.steps, config.probe.settings.eval_every = 2, 2
-        config.probe.settings.batch_size = 8
+        config.probe.update({"settings": {"steps": 2, "eval_every": 2, "batch_size": 8}})
     return config

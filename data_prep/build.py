@@ -14,7 +14,7 @@ import tqdm
 from cryjax.audio import AudioError, make_logmel, read
 from cryjax.audio.decode import resample
 from cryjax.data import shards
-from cryjax.data.manifest import Clip, save_csv, to_rows
+from cryjax.data.manifest import KNOWN, Clip, save_csv, to_rows
 from cryjax.spec import FeatureSpec
 
 CLIPS_A_SHARD = 1024
@@ -201,6 +201,11 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
     return all(_side(plan, s) is not None for s in range(plan.n_shards))
 
 
+def ordered(row: dict, first: Sequence[str]) -> dict:
+    """A row with these columns first and the others behind them by name."""
+    return {key: row[key] for key in (*first, *sorted(row.keys() - set(first)))}
+
+
 def finish(plan: Plan, *, max_bad_share: float) -> dict:
     """Writes clips.csv, quarantine.csv and, last, manifest.json from the finished shards.
 
@@ -208,8 +213,8 @@ def finish(plan: Plan, *, max_bad_share: float) -> dict:
       ValueError: More than `max_bad_share` of the clips are bad; quarantine.csv is written.
     """
     sides = [side for s in range(plan.n_shards) if (side := _side(plan, s)) is not None]
-    rows = [row for side in sides for row in side["rows"]]
-    bad = [row for side in sides for row in side["quarantine"]]
+    rows = [ordered(row, KNOWN) for side in sides for row in side["rows"]]
+    bad = [ordered(row, QUARANTINE) for side in sides for row in side["quarantine"]]
     save_csv(plan.out / "quarantine.csv", bad, QUARANTINE)
     if len(bad) > max_bad_share * len(plan.clips):
         raise ValueError(

@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 FFMPEG_SUFFIXES = {".3gp", ".3g2", ".m4a", ".mp4", ".aac", ".amr", ".webm", ".wma"}
+MIXED_SUFFIXES = {".caf"}  # containers that libsndfile opens, but not with every codec (IMA4)
 AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
     ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".au", ".w64",
 }  # fmt: skip
@@ -153,6 +154,21 @@ def _read_ffmpeg(
     return Recording(wave, rate, 1)
 
 
+def _read_any(
+    path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
+) -> Recording:
+    """By suffix, libsndfile or ffmpeg; one after the other where the codec decides."""
+    suffix = path.suffix.lower()
+    if suffix in FFMPEG_SUFFIXES:
+        return _read_ffmpeg(path, start_s, end_s, limits)
+    try:
+        return _read_soundfile(path, start_s, end_s, limits)
+    except AudioError as error:
+        if suffix not in MIXED_SUFFIXES or "unsupported encoding" not in error.reason:
+            raise
+        return _read_ffmpeg(path, start_s, end_s, limits)
+
+
 def read(
     path: str | pathlib.Path,
     *,
@@ -163,7 +179,8 @@ def read(
     """Reads a recording, or a stretch of it, as mono at its own rate.
 
     Args:
-      path: Any format of libsndfile; 3gp, m4a, aac, amr and webm through the `ffmpeg` binary.
+      path: Any format of libsndfile; 3gp, m4a, aac, amr, webm and caf with a codec of its own
+        through the `ffmpeg` binary.
       start_s: First second of the stretch.
       end_s: Last second; None or anything beyond the end is the end.
       limits: Caps, `DecodeLimits()` by default.
@@ -177,8 +194,7 @@ def read(
     path, limits = pathlib.Path(path), limits or DecodeLimits()
     if not path.is_file():
         raise AudioError(path, "no such file", "check the path in the manifest")
-    reader = _read_ffmpeg if path.suffix.lower() in FFMPEG_SUFFIXES else _read_soundfile
-    recording = reader(path, start_s, end_s, limits)
+    recording = _read_any(path, start_s, end_s, limits)
     if not len(recording.wave):
         raise AudioError(path, "no samples", "the file is empty or the stretch lies beyond its end")
     if not np.isfinite(recording.wave).all():

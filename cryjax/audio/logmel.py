@@ -1,6 +1,7 @@
 """Waveform to log-mel on the host, through librosa, driven by a FeatureSpec."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import librosa
 import numpy as np
@@ -22,6 +23,7 @@ def mel_filters(spec: FeatureSpec) -> np.ndarray:
     """The (n_mels, 1 + n_fft // 2) float32 matrix from power spectrum to mel bands."""
     if spec.mel_shape == "symmetric":
         return _symmetric_triangles(spec).astype(np.float32)
+    norm: Any = None if spec.mel_norm == "none" else spec.mel_norm
     return librosa.filters.mel(
         sr=spec.filter_rate_hz or spec.sample_rate_hz,
         n_fft=spec.n_fft,
@@ -29,7 +31,7 @@ def mel_filters(spec: FeatureSpec) -> np.ndarray:
         fmin=spec.f_min_hz,
         fmax=spec.f_max_hz,
         htk=spec.mel_scale == "htk",
-        norm=None if spec.mel_norm == "none" else spec.mel_norm,
+        norm=norm,
     )
 
 
@@ -81,7 +83,7 @@ def make_logmel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
 
     Without a resize there are `1 + samples // hop_samples` frames.
     """
-    filters = mel_filters(spec)
+    filters, pad_mode = mel_filters(spec), cast(Any, spec.pad_mode)
 
     def logmel(wave: np.ndarray) -> np.ndarray:
         spectrum = librosa.stft(
@@ -91,9 +93,9 @@ def make_logmel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
             win_length=spec.window_samples,
             window=spec.window,
             center=True,
-            pad_mode=spec.pad_mode,
+            pad_mode=pad_mode,
         )
-        power = spectrum.real**2 + spectrum.imag**2
+        power = np.real(spectrum) ** 2 + np.imag(spectrum) ** 2
         mel = _normalise_clip(compress_level((filters @ power).T, spec), spec)
         if spec.resize_frames:
             mel = resize_matrix(len(mel), spec.resize_frames) @ mel

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
-from array_record.python import array_record_data_source, array_record_module
+from array_record.python import (
+    array_record_data_source,
+    array_record_module,  # pyright: ignore[reportAttributeAccessIssue]
+)
 
 from cryjax.data.manifest import Clip, load_manifest
 from cryjax.spec import FeatureSpec

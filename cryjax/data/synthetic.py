@@ -55,13 +55,23 @@ _CONTOURS = {
 }
 
 
+def _filter(b, a, x: np.ndarray) -> np.ndarray:
+    return np.asarray(signal.lfilter(b, a, x))
+
+
+def _band(x: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+    """Second-order Butterworth band-pass."""
+    sections = signal.butter(2, [low_hz, high_hz], "band", fs=RATE_HZ, output="sos")
+    return np.asarray(signal.sosfilt(sections, x))
+
+
 def _burst(rng: np.random.Generator, baby: Baby, trigger: str) -> np.ndarray:
     """One expiration: pulses along an F0 contour through the formants."""
     factor, fall, (short, long), _ = _CONTOURS[trigger]
     n = int(rng.uniform(short, long) * RATE_HZ)
     t = np.linspace(0, 1, n)
     wander = 0.05 if baby.injured else 0.015
-    jitter = signal.lfilter([0.002], [1, -0.998], rng.normal(0, 1, n)) * wander * 20
+    jitter = _filter([0.002], [1, -0.998], rng.normal(0, 1, n)) * wander * 20
     f0 = baby.f0_hz * factor * (1.06 if baby.injured else 1.0)
     f0 = f0 * (1 + 0.15 * np.sin(np.pi * t) - fall * t + jitter)
     phase = np.cumsum(np.clip(f0, 150, 1500)) / RATE_HZ
@@ -72,7 +82,7 @@ def _burst(rng: np.random.Generator, baby: Baby, trigger: str) -> np.ndarray:
     voice = np.zeros(n)
     for formant, gain in zip(baby.formants_hz, (1.0, 0.6, 0.3), strict=True):
         b, a = signal.iirpeak(formant, 6, fs=RATE_HZ)
-        voice += gain * signal.lfilter(b, a, source)
+        voice += gain * _filter(b, a, source)
     return voice * np.minimum(1, np.minimum(t, 1 - t) * 12)
 
 
@@ -82,7 +92,7 @@ def _site_noise(rng: np.random.Generator, site: str, n: int) -> np.ndarray:
     if site == "ward_a":
         return 0.5 * np.sin(2 * np.pi * 120 * np.arange(n) / RATE_HZ) + 0.2 * white
     low, high = (200, 900) if site == "ward_b" else (3000, 7000)
-    return signal.lfilter(*signal.butter(2, [low, high], "band", fs=RATE_HZ), white)
+    return _band(white, low, high)
 
 
 def cry(baby: Baby, trigger: str, *, seconds: float, seed: int) -> np.ndarray:
@@ -112,7 +122,7 @@ def _tonal(rng: np.random.Generator, kind: str, t: np.ndarray) -> np.ndarray:
     if kind == "chirp":
         return signal.chirp(t, f, t[-1], rng.uniform(150, 6000), "logarithmic")
     if kind == "hum":
-        return sum(np.sin(2 * np.pi * 60 * k * t) / k for k in range(1, 12))
+        return np.sum([np.sin(2 * np.pi * 60 * k * t) / k for k in range(1, 12)], axis=0)
     rate = rng.uniform(3, 9)  # birdlike
     sweep = 3000 + 1500 * np.sin(2 * np.pi * rate * t)
     gate = signal.square(2 * np.pi * rate * t, 0.4) > 0
@@ -127,7 +137,7 @@ def _noisy(rng: np.random.Generator, kind: str, t: np.ndarray) -> np.ndarray:
         decay = np.exp(-np.arange(int(8 * ring * RATE_HZ)) / (ring * RATE_HZ))
         return signal.fftconvolve(hits * 10.0, decay * rng.normal(0, 1, len(decay)))[: len(t)]
     low = rng.uniform(100, 3000)
-    band = signal.lfilter(*signal.butter(2, [low, low * 2], "band", fs=RATE_HZ), white)
+    band = _band(white, low, low * 2)
     if kind == "engine":
         band = band * (1 + signal.sawtooth(2 * np.pi * rng.uniform(12, 40) * t))
     return band

@@ -15,7 +15,7 @@ from cryjax.data.pipeline import Corpus
 from cryjax.evaluate import pictures
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.probe import Split
-from cryjax.evaluate.table import Outcome, cell
+from cryjax.evaluate.table import Outcome, cell, in_words
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em;
@@ -118,7 +118,7 @@ def write(workdir: pathlib.Path, parts: Parts) -> pathlib.Path:
     named = f"{drawn.mode}, seed {drawn.seed}, fold {drawn.fold}"
     sections = [
         ("Results", _results(parts)),
-        ("What was judged", _table(["", ""], list(parts.facts.items()))),
+        ("What was judged", _table(["", ""], [(k, in_words(v)) for k, v in parts.facts.items()])),
         ("Split", _split_table(parts)),
         ("Learning curves", _image(pictures.learning_curves(parts.curves), "Pre-training."))
         if parts.curves else ("", ""),

@@ -86,6 +86,12 @@ def cell(value: dict[str, Any]) -> str:
     return f"{100 * value['mean']:.1f}{spread} [{low:.1f}, {high:.1f}]"
 
 
+def in_words(value: Any) -> str:
+    """A fact for people: `train 10, val 2` for a dictionary."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    return ", ".join(f"{k} {v}" for k, v in pairs) or str(value)
+
+
 def as_markdown(rows: Sequence[dict[str, Any]], title: str) -> str:
     """The table for people; says what the numbers are."""
     lines = [
@@ -108,7 +114,7 @@ def save(
         json.dumps({"about": about, "table": tables}, indent=2) + "\n", encoding="utf-8"
     )
     text = [as_markdown(tables[level], f"{about['title']}, by {level}") for level in LEVELS]
-    notes = [f"- {key}: {value}" for key, value in about.items() if key != "title"]
+    notes = [f"- {key}: {in_words(value)}" for key, value in about.items() if key != "title"]
     body = "\n\n".join([*text, "\n".join(notes)])
     (workdir / "results.md").write_text(body + "\n", encoding="utf-8")
     with (workdir / "predictions.csv").open("w", newline="", encoding="utf-8") as file:

@@ -1,5 +1,7 @@
 """ResNet-18 for one-channel spectrograms: 11.17 M parameters (He et al. 2016; uclser card, 5)."""
 
+from typing import Any
+
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -48,7 +50,8 @@ class ResNet18(nnx.Module):
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
         """Encodes a batch."""
         x = self.stem(mel[..., None])
-        x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        padding: Any = ((1, 1), (1, 1))
+        x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=padding)
         for block in self.blocks:
             x = block(x)
         return x.mean(axis=(1, 2))

@@ -198,7 +198,7 @@ def judge(config: Config, workdir: pathlib.Path, seeds: list[int]) -> tuple[Judg
 
 def _save_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = path.with_name("unfinished.npz")
-    np.savez(temporary, **arrays)
+    np.savez(temporary, allow_pickle=False, **arrays)
     temporary.replace(path)
 
 

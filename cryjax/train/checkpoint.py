@@ -122,7 +122,7 @@ class Checkpointer:
                 training=ocp.args.StandardRestore(others),
             ),
         )
-        return _join(state, found.model, found.training)
+        return _join(state, found["model"], found["training"])
 
     def close(self) -> None:
         """Waits until everything is written."""

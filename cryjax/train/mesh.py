@@ -20,7 +20,7 @@ def use_all_cores() -> None:
 
 def keep_compiled() -> None:
     """Keeps compiled programs between runs, in $JAX_COMPILATION_CACHE_DIR or ~/.cache/cryjax."""
-    if not jax.config.jax_compilation_cache_dir:
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         folder = pathlib.Path.home() / ".cache" / "cryjax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -109,6 +109,10 @@ def test_phone_formats_go_through_ffmpeg(wav, tmp_path):
     got = decode(path, sample_rate_hz=16_000)
     assert len(got) == pytest.approx(16_000, abs=2500)
     assert np.abs(got).max() == pytest.approx(0.5, abs=0.1)
+    caf = tmp_path / "phone.caf"
+    encode = ["ffmpeg", "-v", "error", "-i", wav(), "-c:a", "adpcm_ima_qt", caf]
+    subprocess.run(encode, check=True)
+    assert len(decode(caf, sample_rate_hz=16_000)) == pytest.approx(16_000, abs=200)
     path.write_bytes(b"rubbish")
     with pytest.raises(AudioError, match="not readable by ffmpeg"):
         read(path)

@@ -10,10 +10,10 @@ from cryjax.augment import build_policy, crop, mask, mix, noise
 
 def test_mix_back_equals_the_original(golden):
     g = golden("uclser_mixback")
-    views = [jnp.asarray(g[name])[:, None] for name in ("fg", "bg")]
-    out = mix.mix_with(*views, jnp.asarray(g["lam"], jnp.float32), adjust_energy=True)[:, 0]
+    fg, bg = (jnp.asarray(g[name])[:, None] for name in ("fg", "bg"))
+    out = mix.mix_with(fg, bg, jnp.asarray(g["lam"], jnp.float32), adjust_energy=True)[:, 0]
     np.testing.assert_allclose(out, g["out"], atol=2e-6)
-    plain = mix.mix_with(*views, jnp.asarray(g["lam"], jnp.float32), adjust_energy=False)[:, 0]
+    plain = mix.mix_with(fg, bg, jnp.asarray(g["lam"], jnp.float32), adjust_energy=False)[:, 0]
     lam = g["lam"][:, None, None]
     by_hand = np.log10((1 - lam) * 10.0 ** g["fg"] + lam * 10.0 ** g["bg"])
     np.testing.assert_allclose(plain, by_hand, atol=1e-5)

@@ -153,6 +153,7 @@ def test_the_synthetic_corpus_says_what_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "BABIES", 4)
     monkeypatch.setattr(recipe, "SECONDS", 0.5)
     corpus = CORPORA["synthetic"]
+    assert corpus.make is not None
     corpus.make(tmp_path, 0)
     clips = corpus.find(tmp_path, 0)
     assert len(clips) == 24

@@ -29,7 +29,7 @@ def views():
 def test_nt_xent_equals_its_definition_and_optax(views, temperature):
     z1, z2 = map(jnp.asarray, views)
     got = losses.nt_xent(z1, z2, temperature=temperature)
-    np.testing.assert_allclose(got, nt_xent_by_hand(*views, temperature), rtol=1e-5)
+    np.testing.assert_allclose(got, nt_xent_by_hand(views[0], views[1], temperature), rtol=1e-5)
     labels = jnp.tile(jnp.arange(16), 2)
     oracle = optax.losses.ntxent(jnp.concatenate([z1, z2]), labels, temperature)
     # optax sums over both positives of each row: once for every anchor, as here

@@ -1,5 +1,7 @@
 """The step: the original's two updates, any number of devices, what each mode may move."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -147,10 +149,12 @@ def test_an_unknown_mode_is_named():
 
 def test_schedules_reach_their_values():
     step = make_schedule(OptimSettings(learning_rate=1.0, boundaries=(0.5, 0.8)), 10)
-    np.testing.assert_allclose([step(i) for i in (0, 4, 5, 8)], [1, 1, 0.1, 0.01], rtol=1e-6)
+    np.testing.assert_allclose(
+        [np.asarray(step(i)) for i in (0, 4, 5, 8)], [1, 1, 0.1, 0.01], rtol=1e-6
+    )
     cosine = make_schedule(OptimSettings(learning_rate=1.0, schedule="cosine", warmup=0.2), 10)
     np.testing.assert_allclose(
-        [cosine(i) for i in (0, 1, 2, 6, 10)], [0, 0.5, 1, 0.5, 0], atol=1e-6
+        [np.asarray(cosine(i)) for i in (0, 1, 2, 6, 10)], [0, 0.5, 1, 0.5, 0], atol=1e-6
     )
     with pytest.raises(ValueError, match="schedule must be one of"):
         make_schedule(OptimSettings(schedule="linear"), 10)
@@ -163,7 +167,7 @@ def test_the_encoder_learns_at_its_own_rate_and_decay_spares_vectors():
         schedule="constant", learning_rate=1.0, weight_decay=0.5, decay="kernels", encoder_rate=0.1
     )
     tx = build_optimiser(settings, 10)
-    moved, _ = tx.update(grads, tx.init(params), params)
+    moved: Any = tx.update(grads, tx.init(params), params)[0]
     np.testing.assert_allclose(moved["head"]["w"], -0.5)
     np.testing.assert_allclose(moved["encoder"]["w"], -0.05)
     np.testing.assert_allclose(moved["encoder"]["b"], 0.0)
@@ -172,7 +176,7 @@ def test_the_encoder_learns_at_its_own_rate_and_decay_spares_vectors():
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
 def test_every_optimiser_lowers_a_quadratic(name):
     tx = build_optimiser(OptimSettings(name=name, learning_rate=0.05, schedule="constant"), 60)
-    params = {"head": {"w": jnp.full((3, 3), 2.0)}}
+    params: Any = {"head": {"w": jnp.full((3, 3), 2.0)}}
     opt_state = tx.init(params)
     for _ in range(60):
         moved, opt_state = tx.update(params, opt_state, params)
