@@ -1,9 +1,9 @@
 """Convolution as the platform likes it best; one definition, the same numbers everywhere.
 
 XLA's CPU convolution is fast forward and backward to the input, and falls off a cliff in two
-places: the gradient of the kernel on large maps (7-30 GFLOP/s where matrix products reach 35-90 on
-the same core), and maps with fewer positions than the kernel (1-2 GFLOP/s). On a CPU both are
-written as patches times a matrix; elsewhere XLA's own convolution is used throughout.
+places: the gradient of the kernel on large maps, and maps with fewer positions than the kernel. On
+a CPU both are written as patches times a matrix (benchmarks/convolution.py measures it); elsewhere
+XLA's own convolution is used throughout.
 """
 
 import functools

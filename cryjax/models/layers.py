@@ -63,8 +63,8 @@ def linear(n_in: int, n_out: int, *, use_bias: bool = True, rngs: nnx.Rngs) -> n
 def max_pool(x: Map) -> NewMap:
     """Maximum over blocks of 2 by 2; what does not fill a block is dropped.
 
-    Written as maxima of strided slices: the gradient of XLA's window reduction is three times
-    slower on a CPU. Ties share the gradient, which matters only where ReLU stops it anyway.
+    Written as maxima of strided slices, whose gradient is faster on a CPU than that of XLA's window
+    reduction (benchmarks/convolution.py). Ties share the gradient, which matters only where ReLU stops it anyway.
     """
     high, wide = (n // 2 * 2 for n in x.shape[1:3])
     x = x[:, :high, :wide]

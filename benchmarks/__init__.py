@@ -1,0 +1,1 @@
+"""Side-by-side measurements; results in docs/benchmarks.md."""
