@@ -64,7 +64,8 @@ def max_pool(x: Map) -> NewMap:
     """Maximum over blocks of 2 by 2; what does not fill a block is dropped.
 
     Written as maxima of strided slices, whose gradient is faster on a CPU than that of XLA's window
-    reduction (benchmarks/convolution.py). Ties share the gradient, which matters only where ReLU stops it anyway.
+    reduction (benchmarks/convolution.py). Ties share the gradient, which matters only where ReLU
+    stops it anyway.
     """
     high, wide = (n // 2 * 2 for n in x.shape[1:3])
     x = x[:, :high, :wide]
