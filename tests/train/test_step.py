@@ -23,7 +23,7 @@ POLICY = build_policy({"crop": {}, "noise": {"max_std": 0.01}, "spec_augment": {
 
 def simclr(policy=POLICY, **kwargs):
     rngs = nnx.Rngs(0)
-    encoder = ResNet18(32, width=4, rngs=rngs)
+    encoder = VGGLike(32, width=4, rngs=rngs)
     kwargs = {"projector": {"hidden": 16, "dim": 8}, **kwargs}
     return SimCLR(encoder, policy, statistics=(0.0, 1.0), rngs=rngs, **kwargs)
 
@@ -51,11 +51,12 @@ def updates(objective, n_devices, steps=3, rate=0.05, mode=None, data=None):
 
 
 def test_eight_devices_equal_one():
-    (one, m1), (eight, m8) = (updates(simclr(), n, rate=0.01) for n in (1, 8))
+    (one, m1), (eight, m8) = (updates(simclr(), n, rate=1e-3) for n in (1, 8))
     assert m1.keys() == m8.keys() == {"loss", "grad_norm", "positive_cosine"}
     np.testing.assert_allclose(m1["loss"], m8["loss"], rtol=1e-5)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=2e-5)
+        atol = 5e-5 * max(1.0, np.abs(np.asarray(a)).max())
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=atol)
 
 
 def test_joint_batch_norm_differs_from_separate():
