@@ -1,6 +1,7 @@
 """Audio files to float32 mono, with caps and checks: damage is refused, never concealed."""
 
 import dataclasses
+import io
 import pathlib
 import shutil
 import struct
@@ -15,6 +16,7 @@ MIXED_SUFFIXES = {".caf"}  # containers that libsndfile opens, but not with ever
 AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
     ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".au", ".w64",
 }  # fmt: skip
+FFMPEG_BYTES_A_SECOND = 4 * 192_000  # float samples at the highest rate it may deliver
 STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
 
 
@@ -128,30 +130,29 @@ def _read_soundfile(
 def _read_ffmpeg(
     path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
 ) -> Recording:
-    """Phone formats through the user's own ffmpeg binary, at 48 kHz mono."""
+    """Phone formats through the user's own ffmpeg binary, as float wav at the file's own rate."""
     binary = shutil.which("ffmpeg")
     if binary is None:
         remedy = "install ffmpeg, or convert the file to wav or flac"
         raise AudioError(path, f"{path.suffix} needs ffmpeg, which is not installed", remedy)
-    rate = 48_000
     until = limits.max_s + 1 if end_s is None else end_s - start_s
+    most = int((limits.max_s + 1) * FFMPEG_BYTES_A_SECOND)
     call = [binary, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
-    call += ["-i", f"file:{path}", "-vn", "-ss", str(start_s), "-t", str(until)]
-    call += ["-fs", str(int((limits.max_s + 1) * rate * 4)), "-ac", "1", "-ar", str(rate)]
+    call += ["-i", f"file:{path}", "-vn", "-ss", str(start_s), "-t", str(until), "-fs", str(most)]
+    call += ["-ac", "1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
     try:
-        done = subprocess.run(
-            [*call, "-f", "f32le", "pipe:1"],
-            capture_output=True, timeout=limits.timeout_s, check=False,
-        )  # fmt: skip
+        done = subprocess.run(call, capture_output=True, timeout=limits.timeout_s, check=False)
     except subprocess.TimeoutExpired:
         raise AudioError(path, f"ffmpeg took over {limits.timeout_s} s", "convert it") from None
     if done.returncode or done.stderr:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["ffmpeg failed"]
         raise AudioError(path, f"not readable by ffmpeg ({reason[0][:200]})", "fetch it again")
-    wave = np.frombuffer(done.stdout, "<f4").astype(np.float32)
-    if len(wave) > limits.max_s * rate:
-        raise AudioError(path, "too long", f"at most {limits.max_s:.0f} s are read; cut it")
-    return Recording(wave, rate, 1)
+    with soundfile.SoundFile(io.BytesIO(done.stdout)) as sound:
+        _checked_rate(path, sound, limits)
+        wave = sound.read(dtype="float32")
+        if len(wave) > limits.max_s * sound.samplerate:
+            raise AudioError(path, "too long", f"at most {limits.max_s:.0f} s are read; cut it")
+        return Recording(wave, sound.samplerate, 1)
 
 
 def _read_any(

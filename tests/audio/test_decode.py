@@ -113,6 +113,7 @@ def test_phone_formats_go_through_ffmpeg(wav, tmp_path):
     encode = ["ffmpeg", "-v", "error", "-i", wav(), "-c:a", "adpcm_ima_qt", caf]
     subprocess.run(encode, check=True)
     assert len(decode(caf, sample_rate_hz=16_000)) == pytest.approx(16_000, abs=200)
+    assert read(caf).rate_hz == 16_000
     path.write_bytes(b"rubbish")
     with pytest.raises(AudioError, match="not readable by ffmpeg"):
         read(path)
