@@ -22,8 +22,9 @@ def get_config(variant: str = "") -> ConfigDict:
     config.steps = 1000
     config.batch_size = 64
     config.save_every = 100
-    # splits: those pre-trained on, "*" for all; val: queries of the kNN during training
-    config.data = common.data(splits="train", val="val", distance=-1, prefetch=8)
+    # splits: those pre-trained on, "*" for all; extra_dirs: more folders, used whole;
+    # val: queries of the kNN during training
+    config.data = common.data(splits="train", extra_dirs="", val="val", distance=-1, prefetch=8)
     config.encoder = common.encoder()
     config.augment = common.augment()
     config.objective = ConfigDict(

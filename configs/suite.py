@@ -4,7 +4,8 @@
         --config.transfer.data.dirs=prepared/esc10 --config.folds=fold1,fold2
 
 Every fold is tested on once, with an encoder that saw nothing of it: pre-training, training and
-validation use the other folds. `folds=""` uses the corpus's train, val and test. `:demo` is what
+validation use the other folds; `pretrain.data.extra_dirs` adds folders to pre-training alone, to be
+used whole. `folds=""` uses the corpus's train, val and test. `:demo` is what
 `make demo` runs on the embedded synthetic cries.
 """
 
@@ -21,7 +22,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.seed = 0
     config.seeds = 3
     config.folds = ""
-    config.extra_dirs = ""  # more folders for pre-training alone; their splits are used whole
     config.pretrain = simclr.get_config(smoke)
     config.transfer = transfer.get_config(smoke)
     config.transfer.modes = (

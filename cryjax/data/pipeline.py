@@ -44,12 +44,13 @@ class Corpus:
         """(clips,) group name of each clip."""
         return np.array([clip.group for clip in self.clips])
 
-    def rows(self, splits: Sequence[str]) -> np.ndarray:
-        """Clip numbers of these splits over all folders; `"*"` stands for every split."""
+    def rows(self, splits: Sequence[str], *, whole: int = 0) -> np.ndarray:
+        """Clip numbers of these splits, `"*"` for every one; the last `whole` folders entirely."""
         sizes = np.cumsum([0] + [len(s.clips) for s in self.sets])
+        named = len(self.sets) - whole
         rows = [
-            at + (np.arange(len(s.clips)) if "*" in splits else s.rows(splits))
-            for at, s in zip(sizes[:-1], self.sets, strict=True)
+            at + (s.rows(splits) if i < named and "*" not in splits else np.arange(len(s.clips)))
+            for i, (at, s) in enumerate(zip(sizes[:-1], self.sets, strict=True))
         ]
         return np.concatenate(rows)
 

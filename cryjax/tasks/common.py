@@ -18,13 +18,13 @@ def names(text: str) -> list[str]:
 
 
 def open_data(data: Config) -> Corpus:
-    """Opens `data.dirs`; the embedded synthetic corpus is made on first use.
+    """Opens `data.dirs` and behind them, where a task has such, `data.extra_dirs`.
 
-    `synthetic` and `synthetic_sounds` stand for the corpora made by code, prepared in
-    `data.embedded_dir`.
+    `synthetic` and `synthetic_sounds` stand for the corpora made by code; they are prepared in
+    `data.embedded_dir` on first use.
     """
     folders = []
-    for name in names(data["dirs"]):
+    for name in names(data["dirs"]) + names(data.get("extra_dirs", "")):
         if name.split(":")[0].startswith(EMBEDDED) and not pathlib.Path(name).exists():
             name = _make_embedded(name, data["embedded_dir"])  # noqa: PLW2901
         folders.append(name)

@@ -85,7 +85,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
     data = config["data"]
     corpus = open_data(data)
     claim(workdir, config, describe(corpus))
-    rows = corpus.rows(names(data["splits"]))
+    rows = corpus.rows(names(data["splits"]), whole=len(names(data["extra_dirs"])))
     statistics = corpus.statistics(rows)
     objective = build_objective(config, corpus.spec.n_mels, statistics)
     tx = build_optimiser(OptimSettings(**config["optim"]), config["steps"])
@@ -95,6 +95,10 @@ def run(config: Config, workdir: pathlib.Path) -> None:
 
     meta = _meta(config, corpus, rows, statistics)
     checkpoints = Checkpointer(workdir, meta, best=meta["selected_by"])
+    if checkpoints.latest == config["steps"]:
+        checkpoints.close()
+        print(f"{workdir}: all {config['steps']} steps are done")
+        return
     if checkpoints.latest is not None:
         state = checkpoints.restore(state, checkpoints.latest)
         print(f"{workdir}: continuing at step {int(state.step)} of {config['steps']}")

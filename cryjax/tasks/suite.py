@@ -11,7 +11,6 @@ from cryjax.evaluate import report, table
 from cryjax.evaluate.table import Outcome
 from cryjax.tasks import pretrain, transfer
 from cryjax.tasks.common import Config, names, open_data
-from cryjax.train.checkpoint import load_meta
 
 
 def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
@@ -30,15 +29,8 @@ def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
 def _pretrain(config: Config, fold: dict[str, str], seed: int, workdir: pathlib.Path) -> None:
     chosen = copy.deepcopy(config["pretrain"])
     chosen["data"]["splits"] = fold.get("train", config["transfer"]["data"]["train"])
-    extra = names(config["extra_dirs"])
-    chosen["data"]["dirs"] = ",".join([config["transfer"]["data"]["dirs"], *extra])
-    chosen |= {"seed": seed}
-    try:
-        done = load_meta(workdir)["step"] >= chosen["steps"]
-    except FileNotFoundError:
-        done = False
-    if not done:
-        pretrain.run(chosen, workdir)
+    chosen["data"]["dirs"] = config["transfer"]["data"]["dirs"]
+    pretrain.run(chosen | {"seed": seed}, workdir)
 
 
 def run(config: Config, workdir: pathlib.Path) -> None:

@@ -111,6 +111,8 @@ def test_joined_folders_read_on(make_corpus):
     np.testing.assert_array_equal(got[0], mels_b[1][3:53])
     np.testing.assert_array_equal(got[1], mels_a[0][5:55])
     assert (corpus.labels == -1).all()
+    np.testing.assert_array_equal(corpus.rows(["train"], whole=1), np.arange(8))
+    np.testing.assert_array_equal(corpus.rows(["*"]), np.arange(8))
     mean, std = corpus.statistics(np.array([0, 7]))
     values = np.concatenate([mels_a[0].ravel(), mels_b[1].ravel()]).astype(float)
     np.testing.assert_allclose([mean, std], [values.mean(), values.std()], rtol=1e-6)
