@@ -32,8 +32,8 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "demo":
         config.seeds = 1
         config.pretrain.steps, config.pretrain.batch_size = 60, 32
-        config.pretrain.data.frames, config.transfer.data.frames = 64, 64
-        config.transfer.data.hop = 64
+        config.pretrain.update({"data": {"frames": 64}})
+        config.transfer.update({"data": {"frames": 64, "hop": 64}})
         config.transfer.modes = "majority,random_linear,knn,linear,linear_bn"
         config.transfer.update({"probe": {"settings": {"steps": 60, "eval_every": 20}}})
     return config

@@ -19,6 +19,7 @@ def test_tensorboard_gets_the_same_scalars(tmp_path):
     pytest.importorskip("tensorboardX", reason="an extra")
     log = MetricLog(tmp_path, resumed_step=0, tensorboard=True)
     log.write(1, {"loss": 0.5})
+    assert log._board is not None
     log._board.close()
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"loss" in events.read_bytes()
