@@ -33,6 +33,8 @@ def get_config(variant: str = "") -> ConfigDict:
                 "steps": 200, "batch_size": 32, "eval_every": 50,
                 "balance": "sampling", "select": "balanced_accuracy",
             },
+            # over `settings` where linear runs on embeddings made once: when nothing is augmented
+            "linear_settings": {"steps": 1000, "batch_size": 64, "eval_every": 50},
             "linear": common.optim(**adam, learning_rate=1e-2),
             "linear_bn": common.optim(**adam, learning_rate=1e-2, encoder_rate=0.1),
             "finetune": common.optim(**adam, learning_rate=3e-3, encoder_rate=0.1),
@@ -43,4 +45,5 @@ def get_config(variant: str = "") -> ConfigDict:
         config.seeds, config.modes = 1, "majority,random_knn,random_linear,scratch"
         config.data.frames = 48
         config.probe.update({"settings": {"steps": 2, "eval_every": 2, "batch_size": 8}})
+        config.probe.linear_settings = {"steps": 4, "batch_size": 8, "eval_every": 2}
     return config

@@ -33,23 +33,29 @@ class Frames(Protocol):
         ...
 
 
-class CachedFrames:
+class ArrayFrames:
+    """All frames in one array, clip after clip."""
+
+    def __init__(self, array: np.ndarray, lengths: np.ndarray):
+        self._array, self._lengths = array, lengths
+        self._offsets = np.cumsum(lengths) - lengths
+
+    def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
+        """See `Frames.gather`; of the array's own type."""
+        lengths = self._lengths[clips]
+        steps = (starts[:, None] + np.arange(frames)) % lengths[:, None]
+        return self._array[self._offsets[clips][:, None] + steps]
+
+
+class CachedFrames(ArrayFrames):
     """All frames of a shard set in one memory-mapped float16 array; a view reads only its own."""
 
     def __init__(self, folder: pathlib.Path, lengths: np.ndarray):
+        super().__init__(np.load(folder / "frames.npy", mmap_mode="r"), lengths)
         self._folder = folder
-        self._lengths = lengths
-        self._offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        self._frames = np.load(folder / "frames.npy", mmap_mode="r")
 
     def __reduce__(self):  # workers map the file, nobody copies it
         return CachedFrames, (self._folder, self._lengths)
-
-    def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """See `Frames.gather`."""
-        lengths = self._lengths[clips]
-        steps = (starts[:, None] + np.arange(frames)) % lengths[:, None]
-        return self._frames[self._offsets[clips][:, None] + steps]
 
 
 class ShardFrames:

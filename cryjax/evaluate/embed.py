@@ -1,5 +1,6 @@
 """Forward passes over every window of chosen clips, in batches of one shape."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -7,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import Array, Float
 
+from cryjax.data.cache import ArrayFrames
 from cryjax.data.pipeline import Corpus, windows
 from cryjax.models.frontend import Standardise
+from cryjax.models.layers import in_eval_mode
 from cryjax.train.mesh import data_mesh, replicate, shard_batch
 
 Forward = Callable[[Any, jax.Array], jax.Array]
@@ -25,7 +29,7 @@ def make_forward(model: Any, apply: Callable[[Any, jax.Array], jax.Array]) -> tu
     Returns:
       The function of (arrays, mel), and the model's arrays to call it with.
     """
-    graphdef, arrays = nnx.split(nnx.view(model, use_running_average=True))
+    graphdef, arrays = nnx.split(in_eval_mode(model))
 
     @jax.jit
     def forward(arrays, mel):
@@ -70,3 +74,28 @@ def embed(
     model = nnx.Sequential(Standardise(*statistics), encoder)
     forward, arrays = make_forward(model, lambda m, mel: m(mel))
     return over_windows(forward, arrays, corpus, rows, frames=frames, hop=hop)
+
+
+class Kept(nnx.Module):
+    """The encoder of an embedded corpus: a window's only frame is its representation."""
+
+    def __init__(self, features: int):
+        self.features = features
+
+    def __call__(self, mel: Float[Array, "batch 1 features"]) -> Float[Array, "batch features"]:
+        """Takes the frame out."""
+        return mel[:, 0]
+
+
+def embedded_corpus(corpus: Corpus, rows: np.ndarray, h: np.ndarray, owner: np.ndarray) -> Corpus:
+    """The same clips with embeddings in place of mels: training on it runs no encoder.
+
+    Args:
+      corpus: What was embedded.
+      rows: Clip numbers; the other clips have no frame any more.
+      h: (windows, features) from `embed`.
+      owner: (windows,) from `embed`.
+    """
+    lengths = np.bincount(rows[owner], minlength=len(corpus.clips))
+    array = h[np.argsort(rows[owner], kind="stable")]
+    return dataclasses.replace(corpus, lengths=lengths, frames=ArrayFrames(array, lengths))

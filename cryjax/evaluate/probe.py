@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from cryjax.data.pipeline import Corpus, Sampling, make_batches
 from cryjax.evaluate.embed import embed, make_forward, over_windows
 from cryjax.evaluate.metrics import NAMES, score
 from cryjax.evaluate.scoring import average_over, softmax
+from cryjax.models.layers import in_eval_mode
 from cryjax.train.loop import Run, run
 from cryjax.train.mesh import data_mesh, processes, replicate
 from cryjax.train.optim import OptimSettings, build_optimiser
@@ -85,7 +85,7 @@ class Probe:
         self,
         mode: str,
         build: Callable[[int, list[float]], Any],
-        corpus: Corpus,
+        corpus: Callable[[int], Corpus],
         split: Split,
         settings: ProbeSettings,
     ):
@@ -94,26 +94,27 @@ class Probe:
         Args:
           mode: A key of `FILTERS`.
           build: (seed, class weights) to a `Supervised` objective.
-          corpus: A single prepared folder.
+          corpus: Seed to a single prepared folder, or to its embeddings by the seed's encoder.
           split: Parts with disjoint groups.
           settings: Of the training.
         """
         if mode not in FILTERS:
             raise ValueError(f"mode must be one of {', '.join(FILTERS)}, got {mode!r}")
-        self.mode, self.corpus, self.split, self.settings = mode, corpus, split, settings
-        self._build = build
+        self.mode, self.split, self.settings = mode, split, settings
+        self._build, self._corpus = build, corpus
         self._tx = build_optimiser(settings.optim, settings.steps)
         self._compiled: tuple | None = None
 
     def _start(self, seed: int) -> tuple[TrainState, Any, Any]:
         """A fresh state, the step, and the forward pass; the last two are made once."""
+        self.corpus = self._corpus(seed)
         labels = self.corpus.labels[self.split.train]
         weights = class_weights(labels, len(self.corpus.classes), self.settings.balance)
         objective = self._build(seed, weights)
         if self.mode != "scratch":  # fresh statistics of batch norm say nothing about features
             objective.head.standardise_by(self._sample(objective))
         if FILTERS[self.mode] == "linear":
-            objective = nnx.view(objective, use_running_average=True)
+            objective = in_eval_mode(objective)
         chosen = trainable(objective, FILTERS[self.mode])
         graphdef, state = create(objective, self._tx, chosen)
         if self._compiled is None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cryjax.models import ENCODERS, build_encoder
+from cryjax.models.layers import in_eval_mode
 
 
 def multiply_adds(function, *args) -> int:
@@ -34,7 +35,7 @@ def multiply_adds(function, *args) -> int:
 def describe(name: str, frames: int, mels: int) -> tuple[int, int, int]:
     """Parameters, features and multiply-adds of one patch; nothing is allocated."""
     abstract = nnx.eval_shape(lambda: build_encoder(name, mels, rngs=nnx.Rngs(0)))
-    graphdef, state = nnx.split(nnx.view(abstract, use_running_average=True))
+    graphdef, state = nnx.split(in_eval_mode(abstract))
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(nnx.state(abstract, nnx.Param)))
     mel = jax.ShapeDtypeStruct((1, frames, mels), jnp.float32)
     encode = lambda state, mel: nnx.merge(graphdef, state)(mel)  # noqa: E731

@@ -1,5 +1,7 @@
 """Layers that the encoders share: convolution, convolution with normalisation, pooling."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -74,3 +76,8 @@ def max_pool(x: Map) -> NewMap:
         jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2]),
     )
     return jnp.maximum(top, bottom)
+
+
+def in_eval_mode(model: Any) -> Any:
+    """The same arrays seen by a module that uses running statistics and drops nothing out."""
+    return nnx.view(model, use_running_average=True, deterministic=True, raise_if_not_found=False)

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -14,11 +15,12 @@ from cryjax.augment import build_policy
 from cryjax.data.pipeline import Corpus
 from cryjax.data.splits import assign_groups
 from cryjax.evaluate import report, table
-from cryjax.evaluate.embed import embed
+from cryjax.evaluate.embed import Kept, embed, embedded_corpus
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
 from cryjax.evaluate.probe import FILTERS, Probe, ProbeSettings, Split
 from cryjax.evaluate.table import Outcome
 from cryjax.models import build_encoder
+from cryjax.models.layers import in_eval_mode
 from cryjax.objectives import Supervised
 from cryjax.spec import FeatureSpec, require_same
 from cryjax.tasks.common import Config, claim, describe, names, open_data
@@ -43,6 +45,7 @@ class Judged:
       projector: Of the same checkpoint, None after an export.
       meta: Of the checkpoint; {} without one.
       statistics: What the training rows of this corpus have.
+      kept: Embeddings made so far, by seed of fresh weights; None for the checkpoint's.
     """
 
     config: Config
@@ -52,6 +55,24 @@ class Judged:
     projector: Any
     meta: dict[str, Any]
     statistics: tuple[float, float]
+    kept: dict[int | None, tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Those of train, val and test, one after another."""
+        return np.concatenate([self.split.train, self.split.val, self.split.test])
+
+    def embeddings(self, mode: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of every window of `rows`, and whose they are; made once for all modes of one encoder."""
+        key = seed if mode in FRESH else None
+        if key not in self.kept:
+            encoder, statistics = self.network(mode, seed)
+            data = self.config["data"]
+            self.kept[key] = embed(
+                encoder, self.corpus, self.rows, statistics=statistics, frames=data["frames"],
+                hop=data["hop"],
+            )  # fmt: skip
+        return self.kept[key]
 
     def network(self, mode: str, seed: int) -> tuple[Any, tuple[float, float]]:
         """A copy of the encoder a mode starts from, and the statistics it expects."""
@@ -125,43 +146,49 @@ def _majority(judged: Judged, _: int) -> dict[str, np.ndarray]:
 
 
 def _knn(mode: str, judged: Judged, seed: int) -> dict[str, np.ndarray]:
-    encoder, statistics = judged.network(mode, seed)
-    config, split = judged.config, judged.split
+    config, split, rows = judged.config, judged.split, judged.rows
+    h, owner = judged.embeddings(mode, seed)
     if config["knn"]["features"] == "z":
         if mode != "knn" or judged.projector is None:
             raise ValueError(
                 "knn.features=z needs a training checkpoint; exports hold no projector"
             )
-        encoder = nnx.Sequential(encoder, judged.projector)
+        project = jax.jit(in_eval_mode(judged.projector))
+        h = np.asarray(project(jnp.asarray(h)))
     elif config["knn"]["features"] != "h":
         raise ValueError(f"knn.features must be 'h' or 'z', got {config['knn']['features']!r}")
-    rows = np.concatenate([split.train, split.test])
-    frames, hop = config["data"]["frames"], config["data"]["hop"]
-    h, owner = embed(encoder, judged.corpus, rows, statistics=statistics, frames=frames, hop=hop)
-    known, n = owner < len(split.train), len(split.train)
+    first = len(rows) - len(split.test)
+    known, asked = owner < len(split.train), owner >= first
     classes = len(judged.corpus.classes)
     votes = knn_votes(
-        h[~known], owner[~known], h[known], owner[known],
+        h[asked], owner[asked], h[known], owner[known],
         judged.corpus.labels[rows[owner[known]]], k=config["knn"]["k"], classes=classes,
     )  # fmt: skip
-    return {"test": vote_over_windows(votes, owner[~known] - n, len(split.test))}
+    return {"test": vote_over_windows(votes, owner[asked] - first, len(split.test))}
 
 
 def _make_probe(mode: str, judged: Judged) -> Probe:
     config, data = judged.config, judged.config["data"]
-    policy = build_policy(config["augment"])
-    chosen = dict(config["probe"])
-    settings = {"frames": data["frames"], "hop": data["hop"], **chosen.pop("settings")}
-    optim = OptimSettings(**chosen[FILTERS[mode]])
-    if mode in FRESH and FILTERS[mode] == "finetune":
-        optim = OptimSettings(**chosen["scratch"])
+    policy, chosen = build_policy(config["augment"]), config["probe"]
+    optim = OptimSettings(**chosen["scratch" if mode == "scratch" else FILTERS[mode]])
+    settings = {"frames": data["frames"], "hop": data["hop"], **chosen["settings"]}
+    keep = FILTERS[mode] == "linear" and not policy.steps
+    if keep:  # the encoder runs once, not at every step
+        settings |= {**chosen["linear_settings"], "frames": 1, "hop": 1}
 
     def build(seed: int, weights: list[float]) -> Supervised:
         encoder, statistics = judged.network(mode, seed)
+        if keep:
+            encoder, statistics = Kept(encoder.features), (0.0, 1.0)
         rngs = nnx.Rngs(seed + 1)
         return Supervised(encoder, policy, statistics=statistics, class_weights=weights, rngs=rngs)
 
-    return Probe(mode, build, judged.corpus, judged.split, ProbeSettings(**settings, optim=optim))
+    def corpus(seed: int) -> Corpus:
+        if not keep:
+            return judged.corpus
+        return embedded_corpus(judged.corpus, judged.rows, *judged.embeddings(mode, seed))
+
+    return Probe(mode, build, corpus, judged.split, ProbeSettings(**settings, optim=optim))
 
 
 def _runner(mode: str, judged: Judged):

@@ -10,10 +10,7 @@ from torch_names import fill, resnet_recipe, vgg_names
 from cryjax.models import CNN14, ENCODERS, ResNet18, VGGLike, build_encoder, convolution
 from cryjax.models.__main__ import describe
 from cryjax.models.heads import Projector
-
-
-def frozen(module):
-    return nnx.view(module, use_running_average=True)
+from cryjax.models.layers import in_eval_mode
 
 
 def nchw(x):
@@ -25,12 +22,12 @@ def test_vgg_with_its_released_weights(golden):
     encoder, projector = VGGLike(96, rngs=nnx.Rngs(0)), Projector(512, rngs=nnx.Rngs(0))
     fill(encoder, weights, vgg_names())
     fill(projector, weights, {"hidden": "head.net1.0", "norm": "head.net1.1", "out": "head.net1.3"})
-    h = frozen(encoder)(nchw(g["input"]))
+    h = in_eval_mode(encoder)(nchw(g["input"]))
     np.testing.assert_allclose(h, g["h"], rtol=1e-4, atol=1e-4)
-    z = frozen(projector)(jnp.asarray(g["h"]))
+    z = in_eval_mode(projector)(jnp.asarray(g["h"]))
     np.testing.assert_allclose(z, g["proj_unnormalised"], rtol=1e-4, atol=1e-4)
     x = nchw(g["input"])[:1, ..., None]
-    for i, conv in enumerate(frozen(encoder).convs):
+    for i, conv in enumerate(in_eval_mode(encoder).convs):
         x = conv(x)
         x = nnx.max_pool(x, (2, 2), strides=(2, 2)) if i in (2, 4, 5) else x
         if f"act0_conv{i}" in g:
@@ -43,7 +40,7 @@ def test_resnet18_equals_the_original_arithmetic(golden):
     encoder = ResNet18(96, rngs=nnx.Rngs(0))
     weights, names = resnet_recipe()
     fill(encoder, weights, names)
-    h = frozen(encoder)(nchw(g["input"]))
+    h = in_eval_mode(encoder)(nchw(g["input"]))
     np.testing.assert_allclose(h, g["h"], rtol=1e-3, atol=1e-3 * np.abs(g["h"]).max())
 
 
@@ -61,7 +58,7 @@ def test_cnn14_in_eval(golden):
     g = golden("cnn14_small")
     encoder, _ = cnn14(g)
     for name in ("x101", "x200"):
-        h = frozen(encoder)(nchw(g[f"in/{name}"]))
+        h = in_eval_mode(encoder)(nchw(g[f"in/{name}"]))
         np.testing.assert_allclose(h, g[f"eval/{name}/embedding"], rtol=1e-4, atol=1e-4)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from configs import export, knn, simclr, suite, transfer
+from cryjax.evaluate.embed import embedded_corpus
 from cryjax.tasks import TASKS
 from cryjax.tasks import export as export_task
 from cryjax.tasks import pretrain as pretrain_task
@@ -122,6 +123,21 @@ def judged(smoke, trained, tmp_path_factory):
                    modes="majority,knn,random_knn,linear,linear_bn,finetune")  # fmt: skip
     transfer_task.run(config, workdir)
     return workdir, config
+
+
+def test_a_probe_reads_embeddings_made_once_unless_it_augments(judged, smoke, trained):
+    _, config = judged
+    there = transfer_task.prepare(config)
+    h, owner = there.embeddings("linear", 0)
+    kept = embedded_corpus(there.corpus, there.rows, h, owner)
+    own = np.concatenate([np.arange(n) for n in np.bincount(owner)])
+    np.testing.assert_array_equal(kept.frames.gather(there.rows[owner], own, 1)[:, 0], h)
+    assert there.embeddings("linear_bn", 1)[0] is h  # one encoder, one pass
+    assert there.embeddings("random_knn", 1)[0] is not h
+    noisy = smoke(transfer, checkpoint=str(trained), **{"augment.noise.enabled": True})
+    for chosen, frames in ((config, 1), (noisy, config["data"]["frames"])):
+        probe = transfer_task._make_probe("linear", transfer_task.prepare(chosen))
+        assert probe.settings.frames == frames
 
 
 def test_judging_writes_table_predictions_and_a_report(judged):

@@ -12,6 +12,7 @@ from torch_names import fill, ours, vgg_names
 
 from cryjax.augment import build_policy
 from cryjax.models import ResNet18, VGGLike
+from cryjax.models.layers import in_eval_mode
 from cryjax.objectives import SimCLR, Supervised
 from cryjax.train import mesh as meshes
 from cryjax.train.optim import OptimSettings, build_optimiser, make_schedule
@@ -126,7 +127,7 @@ def test_a_mode_moves_its_own_arrays_and_no_other_bit(mode, changed):
     before = nnx.to_pure_dict(nnx.state(supervised()))
     objective = supervised()
     if mode == "linear":
-        objective = nnx.view(objective, use_running_average=True)
+        objective = in_eval_mode(objective)
     state, _ = updates(objective, 8, steps=2, mode=mode, data=batch(views=1))
     flat = {}
     for tree in (state.params, state.rest):
