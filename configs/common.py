@@ -20,27 +20,53 @@ def data(**changes) -> ConfigDict:
     return settings
 
 
-def encoder(name: str = "vgg", width: int = 0) -> ConfigDict:
-    """`name`: vgg, resnet18 or cnn14; `width`: channels of its first layers, 0 for full size."""
-    return ConfigDict({"name": name, "width": width})
+def encoder(**changes) -> ConfigDict:
+    """`python -m cryjax.models` lists the names; 0, -1, "" and False leave an encoder its own.
 
-
-def augment(**on: bool) -> ConfigDict:
-    """Uclser's policy (card, section 4): mix-back, crop, compression, noise; masks are off."""
+    `width`: channels of the first layers (audio_ntt: features); `frames`: of simple_cnn; `dropout`,
+    `tail` (PANNs'), `pool` (audio_ntt: max_mean or mean), `bidirectional` (cnn_gru).
+    """
     settings = ConfigDict(
         {
-            "mix_back": {"enabled": True, "alpha": 0.05, "adjust_energy": True},
-            "crop": {"enabled": True, "scale": (0.8, 1.0), "ratio": (3 / 4, 4 / 3)},
-            "compress": {"enabled": True, "low": 0.75},
-            "spec_augment": {
-                "enabled": False, "max_bands": 20, "max_frames": 20, "band_masks": 2,
-                "frame_masks": 2, "fill": "min",
-            },
-            "noise": {"enabled": True, "max_std": 0.01},
+            "name": "vgg", "width": 0, "frames": 0, "dropout": -1.0, "pool": "", "tail": False,
+            "bidirectional": False,
         }
     )  # fmt: skip
-    for name, enabled in on.items():
-        settings.update({name: {"enabled": enabled}})
+    settings.update(changes)
+    return settings
+
+
+def augment(order: str = "mix_back,crop,compress,noise,normalise", **changes) -> ConfigDict:
+    """What runs, in which order; what `order` leaves out is off. By default uclser's policy.
+
+    `normalise.by`: "dataset" (mean and standard deviation of the training mels), "running",
+    "running_released" (of the stream so far; judged by the dataset's) or "patch_mean".
+    """
+    settings = ConfigDict(
+        {
+            "order": order,
+            "normalise": {"by": "dataset", "freeze_after": 0},
+            "mix_back": {"alpha": 0.05, "adjust_energy": True},
+            "crop": {"scale": (0.8, 1.0), "ratio": (3 / 4, 4 / 3)},
+            "compress": {"low": 0.75},
+            "spec_augment": {
+                "max_bands": 20, "max_frames": 20, "band_masks": 2, "frame_masks": 2, "fill": "min",
+            },
+            "noise": {"max_std": 0.01},
+            "time_shift": {"most": 30},
+            "frequency_shift": {"most": 10},
+            "time_reversal": {"probability": 0.5},
+            "time_warp": {"window": 8},
+            "blur": {"widest": 5, "sigma": 1.0},
+            "linear_fader": {"gain": 1.0},
+            "resize_crop": {"canvas": 1.5, "scale": (0.6, 1.5)},
+            "log_mixup": {"alpha": 0.4, "size": 2048},
+            "k_mix": {
+                "alpha": 0.4, "size": 2048, "clusters": 4, "top_k": 128, "space": "normalised",
+            },
+        }
+    )  # fmt: skip
+    settings.update(changes)
     return settings
 
 
@@ -49,8 +75,20 @@ def optim(**changes) -> ConfigDict:
     settings = ConfigDict(
         {
             "name": "sgd", "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4,
-            "decay": "all", "schedule": "step", "boundaries": (0.65, 0.85), "warmup": 0.0,
-            "encoder_rate": 1.0,
+            "decay": "all", "schedule": "step", "boundaries": (0.65, 0.85), "final": 0.0,
+            "warmup": 0.0, "clip": 0.0, "constant": "", "encoder_rate": 1.0,
+        }
+    )  # fmt: skip
+    settings.update(changes)
+    return settings
+
+
+def projector(**changes) -> ConfigDict:
+    """See `cryjax.models.heads.Projector`; by default uclser's."""
+    settings = ConfigDict(
+        {
+            "hidden": 512, "dim": 512, "layers": 2, "norm": True, "last_norm": False,
+            "use_bias": True,
         }
     )  # fmt: skip
     settings.update(changes)

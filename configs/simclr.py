@@ -24,13 +24,21 @@ def get_config(variant: str = "") -> ConfigDict:
     config.save_every = 100
     # splits: those pre-trained on, "*" for all; extra_dirs: more folders, used whole;
     # val: queries of the kNN during training
-    config.data = common.data(splits="train", extra_dirs="", val="val", distance=-1, prefetch=8)
+    # hold_out_val: leaves out the 15 % of groups that transfer validates on where data.val is "";
+    # replay_dirs: generic audio, `replay_fraction` of every batch; protect_splits: groups of these
+    # splits in dirs and protect_dirs may not be trained on (on_protected: refuse or drop)
+    config.init = ""  # workdir of the checkpoint to start from
+    config.data = common.data(
+        splits="train", extra_dirs="", replay_dirs="", replay_fraction=0.0, protect_dirs="",
+        protect_splits="", on_protected="refuse", val="val", hold_out_val=False, distance=-1,
+        prefetch=8,
+    )  # fmt: skip
     config.encoder = common.encoder()
     config.augment = common.augment()
     config.objective = ConfigDict(
         {
-            "name": "simclr", "temperature": 0.2, "batch_norm": "separate",
-            "projector": {"hidden": 512, "dim": 512, "norm": True},
+            "name": "simclr", "temperature": 0.2, "batch_norm": "separate", "predictor": 0,
+            "projector": common.projector(),
         }
     )  # fmt: skip
     config.optim = common.optim()

@@ -6,23 +6,39 @@
 Every fold is tested on once, with an encoder that saw nothing of it: pre-training, training and
 validation use the other folds; `pretrain.data.extra_dirs` adds folders to pre-training alone, to be
 used whole. `folds=""` uses the corpus's train, val and test. `:demo` is what
-`make demo` runs on the embedded synthetic cries.
+`make demo` runs on the embedded synthetic cries. The method is SimCLR, or the variant's: slicer,
+byola, cola, delores_s, delores_m, supervised.
 """
 
 from ml_collections import ConfigDict
 
-from configs import common, simclr, transfer
+from configs import (
+    byola,
+    cola,
+    common,
+    delores_m,
+    delores_s,
+    simclr,
+    slicer,
+    supervised,
+    transfer,
+)  # fmt: skip
+
+METHODS = {
+    "slicer": slicer, "byola": byola, "cola": cola, "delores_s": delores_s,
+    "delores_m": delores_m, "supervised": supervised,
+}  # fmt: skip
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    common.refuse(variant, ("smoke", "demo"))
+    common.refuse(variant, ("smoke", "demo", *METHODS))
     smoke = "smoke" if variant == "smoke" else ""
     config = ConfigDict()
     config.task = "suite"
     config.seed = 0
     config.seeds = 3
     config.folds = ""
-    config.pretrain = simclr.get_config(smoke)
+    config.pretrain = METHODS.get(variant, simclr).get_config(smoke)
     config.transfer = transfer.get_config(smoke)
     config.transfer.modes = (
         "majority,random_knn,knn,random_linear,linear,linear_bn,finetune,scratch"

@@ -24,7 +24,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.modes = "majority,knn,random_linear,linear,linear_bn,finetune,scratch"
     config.data = common.data(train="train", val="val", test="test")
     config.encoder = common.encoder()  # of fresh weights where there is no checkpoint
-    config.augment = common.augment(mix_back=False, crop=False, compress=False, noise=False)
+    config.augment = common.augment("normalise")
     config.knn = ConfigDict({"k": 20, "features": "h"})
     adam = {"name": "adamw", "weight_decay": 1e-4, "decay": "kernels", "schedule": "cosine"}
     config.probe = ConfigDict(

@@ -54,6 +54,9 @@ def explain_override(argv: Sequence[str], error: Exception) -> str:
 def _main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}; settings start with --config.")
+    if _CONFIG.value is not None and _CONFIG.value.task == "list":
+        print(_CONFIG.value.text)
+        return
     if _CONFIG.value is None or _WORKDIR.value is None:
         raise app.UsageError("--config and --workdir are needed")
     from cryjax.train.mesh import keep_compiled, use_all_cores

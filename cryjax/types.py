@@ -1,5 +1,6 @@
-"""Array types that cross module borders; shapes are spelt where they are used."""
+"""Arrays and variables that cross module borders; shapes are spelt where they are used."""
 
+from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 Mel = Float[Array, "batch time mel"]
@@ -9,3 +10,11 @@ Count = Int[Array, ""]
 RngKey = Key[Array, ""]
 Metrics = dict[str, Scalar]
 Batch = dict[str, Array]
+
+
+class Fixed(nnx.Variable):
+    """A value that is set once, before training, and that no optimiser touches."""
+
+
+class Moved(nnx.Variable):
+    """A value that a rule moves, not an optimiser: a teacher's weight, a queue, a counter."""

@@ -17,6 +17,7 @@ ROOMS = {  # room -> what it may import of ours, besides itself
     "train": {"types", "spec", "data", "augment", "models", "objectives"},
 }
 ROOMS["evaluate"] = {*ROOMS["train"], "train"}
+ROOMS["deploy"] = {"types", "spec", "audio", "data", "models", "train", "evaluate"}
 ROOMS["tasks"] = {*ROOMS["evaluate"], "evaluate"}
 HOST = {"spec", "audio", "data"}
 CONFIG_LIBRARIES = {"ml_collections"}

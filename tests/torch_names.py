@@ -3,6 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 
+PROJECTOR = {"hidden.0": "head.net1.0", "norms.0": "head.net1.1", "out": "head.net1.3"}
+
+
+def nchw(x):
+    """One-channel images without the channel."""
+    return jnp.asarray(x, jnp.float32)[:, 0]
+
 
 def vgg_names():
     names = {"dense": "dense1"}

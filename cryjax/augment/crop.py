@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 from cryjax.types import Mel, RngKey
 
 TRIES = 10
+RELEASE_FRAMES, RELEASE_MELS = 101, 96
 
 
 def sample_boxes(
@@ -83,10 +84,13 @@ def random_resized_crop(
       key: Of all draws.
       mel: Patches.
       scale: Range of the kept share of the area, within (0, 1].
-      ratio: Range of bands over frames.
+      ratio: Range of bands over frames on a patch of uclser's shape, 101 x 96; it is scaled to
+        the patch's own, where boxes of an almost square shape might never fit.
     """
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale must rise within (0, 1], got {scale}")
     batch, frames, mels = mel.shape
+    own = (mels / frames) * (RELEASE_FRAMES / RELEASE_MELS)
+    ratio = (ratio[0] * own, ratio[1] * own)
     boxes = sample_boxes(key, batch, frames=frames, mels=mels, scale=scale, ratio=ratio)
     return resize_crop(mel, boxes)

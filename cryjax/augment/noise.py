@@ -1,6 +1,7 @@
-"""Level changes: compression of the log-mel and Gaussian noise on it."""
+"""Level changes: compression of the log-mel, Gaussian noise on it, a fade along it."""
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cryjax.types import Mel, RngKey
@@ -25,3 +26,11 @@ def gaussian_noise(key: RngKey, mel: Mel, *, max_std: float = 0.01) -> Mel:
     k_std, k_noise = jax.random.split(key)
     std = jax.random.uniform(k_std, (mel.shape[0], 1, 1)) * max_std
     return mel + std * jax.random.normal(k_noise, mel.shape, mel.dtype)
+
+
+def linear_fader(key: RngKey, mel: Mel, *, gain: float = 1.0) -> Mel:
+    """Adds a line over time whose ends are ~ U(-gain, gain): BYOL-A v2's random linear fader."""
+    if gain < 0:
+        raise ValueError(f"gain must not be negative, got {gain}")
+    start, end = gain * jax.random.uniform(key, (2, mel.shape[0], 1, 1), minval=-1, maxval=1)
+    return mel + start + (end - start) * jnp.linspace(0, 1, mel.shape[1])[None, :, None]

@@ -23,7 +23,7 @@ class Corpus:
       sets: The folders.
       clips: Of all folders, one after another.
       lengths: (clips,) frames of each.
-      labels: (clips,) class index; -1 where unknown or where several folders were joined.
+      labels: (clips,) class index in `classes`; -1 where unknown.
       frames: Where views come from.
     """
 
@@ -36,8 +36,10 @@ class Corpus:
 
     @property
     def classes(self) -> list[str]:
-        """Class names of a single folder; joined folders have none in common."""
-        return self.sets[0].classes if len(self.sets) == 1 else []
+        """Class names; those of joined folders stand one after another, as corpus/class."""
+        if len(self.sets) == 1:
+            return self.sets[0].classes
+        return [f"{s.info['corpus']}/{name}" for s in self.sets for name in s.classes]
 
     @property
     def groups(self) -> np.ndarray:
@@ -68,10 +70,26 @@ def open_corpus(folders: Sequence[str], *, source: str = "cache", cache_dir: str
         require_same(sets[0].spec, other.spec, ours_is=first, theirs_is=str(other.folder))
     parts = [open_frames(s, source=source, cache_dir=cache_dir) for s in sets]
     clips = [clip for s in sets for clip in s.clips]
-    labels = sets[0].labels if len(sets) == 1 else np.full(len(clips), -1, np.int32)
+    before = np.cumsum([0] + [len(s.classes) for s in sets[:-1]])
+    labels = np.concatenate(
+        [np.where(s.labels < 0, -1, s.labels + n) for s, n in zip(sets, before, strict=True)]
+    ).astype(np.int32)
     frames = parts[0] if len(parts) == 1 else JoinedFrames(parts, [len(s.clips) for s in sets])
     lengths = np.concatenate([s.frames for s in sets])
     return Corpus(sets[0].spec, sets, clips, lengths, labels, frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Clip numbers to draw from.
+
+    Attributes:
+      own: Passed through, epoch by epoch.
+      replay: Drawn from independently, `Sampling.replay` rows of every batch.
+    """
+
+    own: np.ndarray
+    replay: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +105,7 @@ class Sampling:
       backgrounds: Adds one view of another clip for every view, for mix-back; the backgrounds
         of one clip's views come from different clips.
       balanced: Draws the class first, then a clip of it, instead of passing through the clips.
+      replay: Rows of every batch that are drawn from another pool, the last ones of the batch.
     """
 
     frames: int
@@ -94,6 +113,7 @@ class Sampling:
     distance: int = -1
     backgrounds: bool = False
     balanced: bool = False
+    replay: int = 0
 
 
 def _starts(rng: np.random.Generator, room: np.ndarray, sampling: Sampling) -> np.ndarray:
@@ -127,43 +147,54 @@ def _balanced_positions(rng: np.random.Generator, labels: np.ndarray, n: int) ->
 class _Drawing:
     """The two steps from positions to a batch: what to read, and reading it."""
 
-    def __init__(self, corpus: Corpus, rows: np.ndarray, sampling: Sampling, mine: slice):
-        self._corpus, self._rows, self._sampling, self._mine = corpus, rows, sampling, mine
+    def __init__(
+        self, corpus: Corpus, rows: np.ndarray, replay: np.ndarray, sampling: Sampling, mine: slice
+    ):
+        self._corpus, self._sampling, self._mine, self._own = corpus, sampling, mine, len(rows)
+        self._rows = rows = np.concatenate([rows, replay])  # one pool: backgrounds come from both
         self._labels, self._lengths = corpus.labels[rows], corpus.lengths[rows]
 
     def draw(self, positions: np.ndarray, rng: np.random.Generator) -> dict:
         """Clips and starts of the whole global batch; only this process's rows are kept."""
         sampling = self._sampling
         if sampling.balanced:
-            positions = _balanced_positions(rng, self._labels, len(positions))
+            positions = _balanced_positions(rng, self._labels[: self._own], len(positions))
+        if sampling.replay:
+            replayed = rng.integers(self._own, len(self._rows), sampling.replay)
+            positions = np.concatenate([positions, replayed])
         room = np.maximum(self._lengths[positions] - sampling.frames, 0)
-        plan = {"mel": self._own(positions[:, None], _starts(rng, room, sampling))}
+        plan = {"mel": self._of_process(positions[:, None], _starts(rng, room, sampling))}
         if sampling.backgrounds:
             others = _other_rows(rng, positions, len(self._rows), sampling.views)
             room = np.maximum(self._lengths[others] - sampling.frames, 0)
             starts = (rng.random(room.shape) * (room + 1)).astype(np.int64)
-            plan["background"] = self._own(others, starts)
-        return plan
+            plan["background"] = self._of_process(others, starts)
+        replayed = (positions >= self._own)[self._mine]
+        return {"plan": plan, "replayed": replayed}
 
-    def _own(self, positions: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _of_process(
+        self, positions: np.ndarray, starts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """This process's (rows, views) clips and starts."""
         clips = np.broadcast_to(self._rows[positions], starts.shape)
         return clips[self._mine], starts[self._mine]
 
     def gather(self, plan: dict) -> Arrays:
         """Reads every view of a plan in one call each."""
-        batch = {}
-        for name, (clips, starts) in plan.items():
+        batch, views_of = {}, plan["plan"]
+        for name, (clips, starts) in views_of.items():
             frames = self._sampling.frames
             views = self._corpus.frames.gather(clips.ravel(), starts.ravel(), frames)
             batch[name] = views.reshape(*starts.shape, *views.shape[1:])
-        index = plan["mel"][0][:, 0]
+        index = views_of["mel"][0][:, 0]
+        if self._sampling.replay:
+            batch["replayed"] = plan["replayed"]
         return batch | {"label": self._corpus.labels[index], "index": index.astype(np.int32)}
 
 
 def make_batches(
     corpus: Corpus,
-    rows: np.ndarray,
+    rows: np.ndarray | Pool,
     sampling: Sampling,
     *,
     batch_size: int,
@@ -176,7 +207,7 @@ def make_batches(
 
     Args:
       corpus: Where the clips are.
-      rows: Clip numbers to draw from; every one once an epoch unless balanced.
+      rows: Clip numbers to draw from; every one once an epoch unless balanced. A pool for replay.
       sampling: How views are drawn.
       batch_size: Of the global batch.
       seed: Of order and views.
@@ -185,17 +216,21 @@ def make_batches(
       prefetch: Batches read ahead.
 
     Returns:
-      Of "mel" (batch, views, frames, mels) float16, "label", "index" (batch,) int32, and
-      "background" like "mel" where asked for; batch here is the process's own part.
+      Of "mel" (batch, views, frames, mels) float16, "label", "index" (batch,) int32, and where
+      asked for "background" like "mel" and "replayed" (batch,) bool; batch here is the process's
+      own part.
     """
     if batch_size % process[1]:
         raise ValueError(f"batch_size {batch_size} must divide by {process[1]} processes")
+    rows, replay = (rows.own, rows.replay) if isinstance(rows, Pool) else (rows, rows[:0])
     if not len(rows):
         raise ValueError("no clips to draw from; check the split names")
+    if not 0 <= sampling.replay < batch_size or (sampling.replay and not len(replay)):
+        raise ValueError(f"{sampling.replay} of {batch_size} rows cannot come from replay")
     mine = slice(*(batch_size * (process[0] + i) // process[1] for i in (0, 1)))
-    drawing = _Drawing(corpus, rows, sampling, mine)
+    drawing = _Drawing(corpus, rows, replay, sampling, mine)
     stream = grain.MapDataset.range(len(rows)).seed(seed).shuffle().repeat()
-    stream = stream.batch(batch_size, drop_remainder=True, batch_fn=np.asarray)
+    stream = stream.batch(batch_size - sampling.replay, drop_remainder=True, batch_fn=np.asarray)
     stream = stream.random_map(drawing.draw).map(drawing.gather)[start_step:]
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=prefetch)
     return iter(stream.to_iter_dataset(options))

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 
 from cryjax.data.cache import ArrayFrames
 from cryjax.data.pipeline import Corpus, windows
-from cryjax.models.frontend import Standardise
 from cryjax.models.layers import in_eval_mode
 from cryjax.train.mesh import data_mesh, replicate, shard_batch
 
@@ -67,11 +66,10 @@ def over_windows(
 
 
 def embed(
-    encoder: Any, corpus: Corpus, rows: np.ndarray, *, statistics: tuple[float, float], frames: int,
-    hop: int,
+    encoder: Any, corpus: Corpus, rows: np.ndarray, *, normaliser: Any, frames: int, hop: int
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Representations h of every window, and whose they are; see `over_windows`."""
-    model = nnx.Sequential(Standardise(*statistics), encoder)
+    model = nnx.Sequential(normaliser, encoder)
     forward, arrays = make_forward(model, lambda m, mel: m(mel))
     return over_windows(forward, arrays, corpus, rows, frames=frames, hop=hop)
 

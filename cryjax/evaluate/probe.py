@@ -124,11 +124,10 @@ class Probe:
 
     def _sample(self, objective: Any) -> jax.Array:
         """Features of every fourth training window, in evaluation mode."""
-        settings, scale = self.settings, objective.standardise
-        statistics = float(scale.mean[...]), float(scale.std[...])
+        settings = self.settings
         h, _ = embed(
             objective.encoder, self.corpus, self.split.train,
-            statistics=statistics, frames=settings.frames, hop=4 * settings.hop,
+            normaliser=objective.policy.normaliser, frames=settings.frames, hop=4 * settings.hop,
         )  # fmt: skip
         return jnp.asarray(h)
 

@@ -2,12 +2,13 @@
 
 import argparse
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cryjax.models import ENCODERS, build_encoder
+from cryjax.models import ENCODERS, build_encoder, settings_of
 from cryjax.models.layers import in_eval_mode
 
 
@@ -32,12 +33,12 @@ def multiply_adds(function, *args) -> int:
     return count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def describe(name: str, frames: int, mels: int) -> tuple[int, int, int]:
-    """Parameters, features and multiply-adds of one patch; nothing is allocated."""
-    abstract = nnx.eval_shape(lambda: build_encoder(name, mels, rngs=nnx.Rngs(0)))
+def describe(name: str, shape: tuple[int, int], **settings: Any) -> tuple[int, int, int]:
+    """Parameters, features and multiply-adds of one (frames, mels) patch; nothing is allocated."""
+    abstract = nnx.eval_shape(lambda: build_encoder(name, shape[1], **settings, rngs=nnx.Rngs(0)))
     graphdef, state = nnx.split(in_eval_mode(abstract))
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(nnx.state(abstract, nnx.Param)))
-    mel = jax.ShapeDtypeStruct((1, frames, mels), jnp.float32)
+    mel = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     encode = lambda state, mel: nnx.merge(graphdef, state)(mel)  # noqa: E731
     return parameters, abstract.features, multiply_adds(encode, state, mel)
 
@@ -49,10 +50,11 @@ def main() -> None:
     parser.add_argument("--mels", type=int, default=96, help="mel bands")
     args = parser.parse_args()
     print(f"one patch of {args.frames} frames x {args.mels} mels")
-    print(f"{'encoder':12}{'parameters':>14}{'features':>10}{'multiply-adds':>16}")
+    print(f"{'encoder':16}{'parameters':>14}{'features':>10}{'multiply-adds':>16}")
     for name in ENCODERS:
-        parameters, features, work = describe(name, args.frames, args.mels)
-        print(f"{name:12}{parameters:>14,}{features:>10}{work / 1e6:>14,.1f} M")
+        fixed = {"frames": args.frames} if "frames" in settings_of(name) else {}
+        parameters, features, work = describe(name, (args.frames, args.mels), **fixed)
+        print(f"{name:16}{parameters:>14,}{features:>10}{work / 1e6:>14,.1f} M")
 
 
 if __name__ == "__main__":

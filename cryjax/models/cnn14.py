@@ -1,11 +1,11 @@
-"""CNN14 (Kong et al. 2020) without its tail, as in Ubenwa's study: 75.5 M parameters."""
+"""CNN14 (Kong et al. 2020); without its tail, as in Ubenwa's study, 75.5 M parameters."""
 
 from collections.abc import Sequence
 
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cryjax.models.layers import ConvNorm, batch_norm
+from cryjax.models.layers import ConvNorm, Dropout, batch_norm, linear
 from cryjax.types import Mel
 
 XAVIER = nnx.initializers.xavier_uniform()
@@ -18,13 +18,18 @@ class CNN14(nnx.Module):
       features: The last width, 2048 at full size.
     """
 
-    def __init__(self, mels: int, *, width: int = 64, widths: Sequence[int] = (), rngs: nnx.Rngs):
+    def __init__(
+        self, mels: int, *, width: int = 64, widths: Sequence[int] = (), dropout: float = 0.2,
+        tail: bool = False, rngs: nnx.Rngs,
+    ):  # fmt: skip
         """Args are sizes.
 
         Args:
           mels: Bands.
           width: Of the first block; every block doubles it.
           widths: Of each block instead, as many as there should be.
+          dropout: After every block, the last one included.
+          tail: Adds PANNs' dropout 0.5, dense layer and ReLU: its published embedding.
           rngs: For the weights.
         """
         widths = widths or [width * 2**block for block in range(6)]
@@ -36,6 +41,10 @@ class CNN14(nnx.Module):
             n_in = n_out
         self.convs = nnx.List(pairs)
         self.features = n_in
+        self.dropout = Dropout(dropout, rngs=rngs)
+        self.tail, self.tail_dropout = nnx.data(None), nnx.data(None)
+        if tail:
+            self.tail, self.tail_dropout = linear(n_in, n_in, rngs=rngs), Dropout(0.5, rngs=rngs)
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
         """Encodes a batch; at least 32 frames and 32 bands."""
@@ -46,5 +55,9 @@ class CNN14(nnx.Module):
             x = conv(x)
             if i % 2 and i < len(self.convs) - 1:  # no pooling after the last block
                 x = nnx.avg_pool(x, (2, 2), strides=(2, 2))
+            x = self.dropout(x) if i % 2 else x
         x = x.mean(axis=2)
-        return x.max(axis=1) + x.mean(axis=1)
+        h = x.max(axis=1) + x.mean(axis=1)
+        if self.tail is None or self.tail_dropout is None:
+            return h
+        return nnx.relu(self.tail(self.tail_dropout(h)))

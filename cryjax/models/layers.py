@@ -1,13 +1,16 @@
 """Layers that the encoders share: convolution, convolution with normalisation, pooling."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from cryjax.models.convolution import convolve
+from cryjax.types import Moved
 
 Map = Float[Array, "batch time mel channel"]
 NewMap = Float[Array, "batch new_time new_mel new_channel"]
@@ -17,17 +20,30 @@ TORCH_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 KAIMING_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
+def _bias(n_in: int) -> Any:
+    """Torch's default initialisation of a bias: U(+-1/sqrt(fan_in))."""
+
+    def init(key, shape, dtype=jnp.float32, **_):
+        return jax.random.uniform(key, shape, dtype, -(n_in**-0.5), n_in**-0.5)
+
+    return init
+
+
 class Conv(nnx.Module):
-    """A 2-d convolution with a square kernel, torch's symmetric padding and no bias."""
+    """A 2-d convolution with a square kernel, torch's symmetric padding and, if wanted, a bias."""
 
     def __init__(self, n_in: int, n_out: int, *, kernel: int = 3, stride: int = 1, init=TORCH_INIT,
-                 rngs: nnx.Rngs):  # fmt: skip
+                 use_bias: bool = False, rngs: nnx.Rngs):  # fmt: skip
         self.kernel = nnx.Param(init(rngs.params(), (kernel, kernel, n_in, n_out)))
+        self.bias = nnx.data(None)
+        if use_bias:
+            self.bias = nnx.Param(_bias(kernel**2 * n_in)(rngs.params(), (n_out,)))
         self.stride = stride
 
     def __call__(self, x: Map) -> NewMap:
         """Convolves (batch, time, mel, in) to (batch, time', mel', out)."""
-        return convolve(x, self.kernel[...], stride=self.stride)
+        y = convolve(x, self.kernel[...], stride=self.stride)
+        return y if self.bias is None else y + self.bias[...][None, None, None]
 
 
 def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
@@ -39,8 +55,10 @@ class ConvNorm(nnx.Module):
     """Convolution, batch normalisation, and ReLU unless told otherwise."""
 
     def __init__(self, n_in: int, n_out: int, *, kernel: int = 3, stride: int = 1,
-                 relu: bool = True, init=TORCH_INIT, rngs: nnx.Rngs):  # fmt: skip
-        self.conv = Conv(n_in, n_out, kernel=kernel, stride=stride, init=init, rngs=rngs)
+                 relu: bool = True, init=TORCH_INIT, use_bias: bool = False,
+                 rngs: nnx.Rngs):  # fmt: skip
+        self.conv = Conv(n_in, n_out, kernel=kernel, stride=stride, init=init, use_bias=use_bias,
+                         rngs=rngs)  # fmt: skip
         self.norm = batch_norm(n_out, rngs=rngs)
         self.relu = relu
 
@@ -52,30 +70,55 @@ class ConvNorm(nnx.Module):
 
 def linear(n_in: int, n_out: int, *, use_bias: bool = True, rngs: nnx.Rngs) -> nnx.Linear:
     """A dense layer with torch's default initialisation of weight and bias."""
-    bound = n_in**-0.5
-
-    def bias_init(key, shape, dtype=jnp.float32, **_):
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
     return nnx.Linear(
-        n_in, n_out, use_bias=use_bias, kernel_init=TORCH_INIT, bias_init=bias_init, rngs=rngs
+        n_in, n_out, use_bias=use_bias, kernel_init=TORCH_INIT, bias_init=_bias(n_in), rngs=rngs
     )
 
 
-def max_pool(x: Map) -> NewMap:
-    """Maximum over blocks of 2 by 2; what does not fill a block is dropped.
+class Dropout(nnx.Module):
+    """Drops values out; every call has a mask of its own.
+
+    Key and number of calls are arrays of the module, so that a checkpoint holds them and a resumed
+    run draws what the straight run would have drawn.
+    """
+
+    def __init__(self, rate: float, *, rngs: nnx.Rngs):
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {rate}")
+        self.rate, self.deterministic = rate, False
+        self.key = Moved(jax.random.key_data(rngs.params()))
+        self.calls = Moved(jnp.zeros((), jnp.int32))
+
+    def set_view(self, deterministic: bool | None = None, **others):
+        """What `nnx.view` calls."""
+        self.deterministic = self.deterministic if deterministic is None else deterministic
+        return others
+
+    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Zeroes a share `rate` of the values and scales up the others, in training only."""
+        if self.deterministic or not self.rate:
+            return x
+        key = jax.random.fold_in(jax.random.wrap_key_data(self.key[...]), self.calls[...])
+        self.calls[...] = self.calls[...] + 1
+        return jnp.where(jax.random.bernoulli(key, 1 - self.rate, x.shape), x / (1 - self.rate), 0)
+
+
+def max_pool(x: Map, window: tuple[int, int] = (2, 2)) -> NewMap:
+    """Maximum over blocks; what does not fill a block is dropped.
 
     Written as maxima of strided slices, whose gradient is faster on a CPU than that of XLA's window
     reduction (benchmarks/convolution.py). Ties share the gradient, which matters only where ReLU
     stops it anyway.
     """
-    high, wide = (n // 2 * 2 for n in x.shape[1:3])
+    high, wide = (n // w * w for n, w in zip(x.shape[1:3], window, strict=True))
     x = x[:, :high, :wide]
-    top, bottom = (
-        jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2]),
-        jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2]),
-    )
-    return jnp.maximum(top, bottom)
+    slices = [x[:, i :: window[0], j :: window[1]] for i, j in np.ndindex(window)]
+    return functools.reduce(jnp.maximum, slices)
+
+
+def time_means(x: Map) -> Float[Array, "batch tap"]:
+    """Average over time of every (mel, channel): what a layer says of a whole patch."""
+    return x.mean(axis=1).reshape(len(x), -1)
 
 
 def in_eval_mode(model: Any) -> Any:

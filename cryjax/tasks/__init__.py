@@ -4,5 +4,6 @@ TASKS = {
     "pretrain": "cryjax.tasks.pretrain",
     "transfer": "cryjax.tasks.transfer",
     "suite": "cryjax.tasks.suite",
+    "ablate": "cryjax.tasks.ablate",
     "export": "cryjax.tasks.export",
 }

@@ -4,12 +4,24 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from cryjax.data.pipeline import Corpus, open_corpus
 from cryjax.data.shards import save_json
+from cryjax.data.splits import assign_groups
 
 Config = dict[str, Any]
 EMBEDDED = "synthetic"
+VAL_SHARE = 0.15
 FREE = ("log", "modes", "seeds")  # settings that may change when a run is resumed
+
+
+def split_off_val(corpus: Corpus, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without, and with, the 15 % of groups that validate where no split is named for it."""
+    groups, labels = corpus.groups[rows], corpus.labels[rows].astype(str)
+    shares = [1 - VAL_SHARE, VAL_SHARE]
+    part = assign_groups(labels.tolist(), groups.tolist(), shares, seed=0)
+    return rows[part == 0], rows[part == 1]
 
 
 def names(text: str) -> list[str]:
@@ -18,13 +30,13 @@ def names(text: str) -> list[str]:
 
 
 def open_data(data: Config) -> Corpus:
-    """Opens `data.dirs` and behind them, where a task has such, `data.extra_dirs`.
+    """Opens `data.dirs` and behind them, where a task has such, `extra_dirs` and `replay_dirs`.
 
     `synthetic` and `synthetic_sounds` stand for the corpora made by code; they are prepared in
     `data.embedded_dir` on first use.
     """
     folders = []
-    for name in names(data["dirs"]) + names(data.get("extra_dirs", "")):
+    for name in [n for k in ("dirs", "extra_dirs", "replay_dirs") for n in names(data.get(k, ""))]:
         if name.split(":")[0].startswith(EMBEDDED) and not pathlib.Path(name).exists():
             name = _make_embedded(name, data["embedded_dir"])  # noqa: PLW2901
         folders.append(name)

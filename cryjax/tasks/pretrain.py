@@ -12,10 +12,12 @@ from cryjax.data.pipeline import Corpus, Sampling, make_batches
 from cryjax.evaluate.embed import make_forward, over_windows
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
 from cryjax.evaluate.metrics import score
-from cryjax.models import build_encoder
+from cryjax.models import OWN, build_encoder
 from cryjax.objectives import OBJECTIVES
-from cryjax.tasks.common import Config, claim, describe, names, open_data
-from cryjax.train.checkpoint import Checkpointer
+from cryjax.spec import FeatureSpec, require_same
+from cryjax.tasks.common import Config, claim, describe, differences, names, open_data
+from cryjax.tasks.pool import fit_banks, open_pool
+from cryjax.train.checkpoint import Checkpointer, load_model
 from cryjax.train.log import MetricLog
 from cryjax.train.loop import Run
 from cryjax.train.loop import run as run_loop
@@ -26,15 +28,21 @@ from cryjax.train.state import create, make_step, merge_trees
 KNN = "knn_balanced_accuracy"
 
 
-def build_objective(config: Config, n_mels: int, statistics: tuple[float, float]) -> Any:
+def build_objective(config: Config, corpus: Corpus, statistics: tuple[float, float]) -> Any:
     """The objective that the config names, with a fresh encoder."""
     name, rngs = config["objective"]["name"], nnx.Rngs(config["seed"])
     if name not in OBJECTIVES:
         raise ValueError(f"objective.name must be one of {', '.join(OBJECTIVES)}, got {name!r}")
-    encoder = build_encoder(**config["encoder"], mels=n_mels, rngs=rngs)
+    mels = corpus.spec.n_mels
+    encoder = build_encoder(**config["encoder"], mels=mels, rngs=rngs)
     settings = {k: v for k, v in config["objective"].items() if k != "name"}
-    policy = build_policy(config["augment"])
-    return OBJECTIVES[name](encoder, policy, statistics=statistics, **settings, rngs=rngs)
+    if name == "supervised":
+        if not corpus.classes:
+            raise ValueError("objective.name=supervised needs labelled folders in data.dirs")
+        settings["class_weights"] = [1.0] * len(corpus.classes)
+    frames = config["data"]["frames"]
+    policy = build_policy(config["augment"], statistics=statistics, frames=frames, mels=mels)
+    return OBJECTIVES[name](encoder, policy, **settings, rngs=rngs)
 
 
 def _knn_score(config: Config, corpus: Corpus, objective: Any):
@@ -63,12 +71,16 @@ def _knn_score(config: Config, corpus: Corpus, objective: Any):
     return evaluate
 
 
-def _meta(config: Config, corpus: Corpus, rows: np.ndarray, statistics: tuple) -> dict[str, Any]:
+def _meta(
+    config: Config, corpus: Corpus, rows: np.ndarray, statistics: tuple, objective: Any
+) -> dict[str, Any]:
     """What the checkpoint says about itself; see `train.checkpoint.load_model`."""
+    projector = getattr(objective, "projector", None)
     sets = np.repeat([s.info["corpus"] for s in corpus.sets], [len(s.clips) for s in corpus.sets])
     return {
         "encoder": config["encoder"],
-        "projector": config["objective"].get("projector", {}),
+        "projector": projector.settings if projector else {},
+        "normalise": config["augment"]["normalise"]["by"],
         "spec": corpus.spec.to_json(),
         "statistics": list(statistics),
         "frames": config["data"]["frames"],
@@ -80,20 +92,49 @@ def _meta(config: Config, corpus: Corpus, rows: np.ndarray, statistics: tuple) -
     }
 
 
+def _initial(config: Config, corpus: Corpus) -> tuple[Any, Any, dict[str, Any]]:
+    """Encoder, projector and meta of the checkpoint to start from; (None, None, {}) without one."""
+    if not config["init"]:
+        return None, None, {}
+    encoder, projector, meta = load_model(config["init"])
+    theirs, ours = FeatureSpec.from_json(meta["spec"]), str(corpus.sets[0].folder)
+    require_same(theirs, corpus.spec, ours_is=config["init"], theirs_is=ours)
+    if found := differences(OWN | meta["encoder"], OWN | config["encoder"], "config.encoder"):
+        raise ValueError(f"{config['init']} holds another encoder: {'; '.join(found)}")
+    return encoder, projector, meta
+
+
+def _start_from(objective: Any, encoder: Any, projector: Any) -> None:
+    """Puts a checkpoint's arrays into an objective; its teacher, if it has one, follows."""
+    nnx.update(objective.encoder, nnx.state(encoder))
+    ours = getattr(objective, "projector", None)
+    if projector is not None and ours is not None and projector.settings == ours.settings:
+        nnx.update(ours, nnx.state(projector))
+    objective.follow()
+
+
 def run(config: Config, workdir: pathlib.Path) -> None:
     """Pre-trains as `configs/simclr.py` describes."""
     data = config["data"]
     corpus = open_data(data)
     claim(workdir, config, describe(corpus))
-    rows = corpus.rows(names(data["splits"]), whole=len(names(data["extra_dirs"])))
-    statistics = corpus.statistics(rows)
-    objective = build_objective(config, corpus.spec.n_mels, statistics)
+    pool = open_pool(corpus, data, labelled=config["objective"]["name"] == "supervised")
+    encoder, projector, before = _initial(config, corpus)
+    statistics = tuple(before.get("statistics", ())) or corpus.statistics(pool.own)
+    objective = build_objective(config, corpus, statistics)
+    if encoder is not None:
+        _start_from(objective, encoder, projector)
+    frames, seed = data["frames"], config["seed"]
+    fit_banks(objective.policy, corpus, pool.own, frames=frames, seed=seed)
     tx = build_optimiser(OptimSettings(**config["optim"]), config["steps"])
     graphdef, state = create(objective, tx)
     mesh = data_mesh(config["batch_size"])
     state = replicate(state, mesh)
 
-    meta = _meta(config, corpus, rows, statistics)
+    meta = _meta(config, corpus, np.concatenate([pool.own, pool.replay]), statistics, objective)
+    meta["pretrained_groups"] = sorted(
+        {*meta["pretrained_groups"], *before.get("pretrained_groups", [])}
+    )
     checkpoints = Checkpointer(workdir, meta, best=meta["selected_by"])
     if checkpoints.latest == config["steps"]:
         checkpoints.close()
@@ -108,12 +149,13 @@ def run(config: Config, workdir: pathlib.Path) -> None:
         MetricLog(workdir, resumed_step=start, tensorboard=log["tensorboard"]) if main else None
     )
     sampling = Sampling(
-        data["frames"], views=2, distance=data["distance"],
-        backgrounds=objective.policy.mix is not None,
+        frames, views=objective.views, distance=data["distance"],
+        backgrounds=objective.policy.backgrounds,
+        replay=round(data["replay_fraction"] * config["batch_size"]),
     )  # fmt: skip
     batches = make_batches(
-        corpus, rows, sampling, batch_size=config["batch_size"], seed=config["seed"],
-        start_step=start, process=processes(), prefetch=data["prefetch"],
+        corpus, pool, sampling, batch_size=config["batch_size"], seed=seed, start_step=start,
+        process=processes(), prefetch=data["prefetch"],
     )  # fmt: skip
     plan = Run(
         config["objective"]["name"], config["steps"], config["batch_size"],
@@ -121,7 +163,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
         evaluate=_knn_score(config, corpus, objective) if config["knn"]["every"] else None,
         save=checkpoints.save, log=rows_log, quiet=not main,
     )  # fmt: skip
-    key = jax.random.key(config["seed"])
+    key = jax.random.key(seed)
     try:
         run_loop(state, make_step(graphdef, tx), batches, key, mesh, plan)
     finally:

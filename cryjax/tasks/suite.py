@@ -29,6 +29,7 @@ def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
 def _pretrain(config: Config, fold: dict[str, str], seed: int, workdir: pathlib.Path) -> None:
     chosen = copy.deepcopy(config["pretrain"])
     chosen["data"]["splits"] = fold.get("train", config["transfer"]["data"]["train"])
+    chosen["data"]["hold_out_val"] = bool(fold)  # a suite of folds has no val split
     chosen["data"]["dirs"] = config["transfer"]["data"]["dirs"]
     pretrain.run(chosen | {"seed": seed}, workdir)
 

@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cryjax.augment import build_policy
+from cryjax.augment import Policy, build_policy
 from cryjax.data.pipeline import Corpus
-from cryjax.data.splits import assign_groups
 from cryjax.evaluate import report, table
 from cryjax.evaluate.embed import Kept, embed, embedded_corpus
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
@@ -23,14 +22,13 @@ from cryjax.models import build_encoder
 from cryjax.models.layers import in_eval_mode
 from cryjax.objectives import Supervised
 from cryjax.spec import FeatureSpec, require_same
-from cryjax.tasks.common import Config, claim, describe, names, open_data
+from cryjax.tasks.common import Config, claim, describe, names, open_data, split_off_val
 from cryjax.train.checkpoint import load_model
 from cryjax.train.optim import OptimSettings
 
 KNN_MODES = ("knn", "random_knn")
 FRESH = ("scratch", "random_linear", "random_knn")  # no pre-trained weights
 MODES = ("majority", *KNN_MODES, *FILTERS)
-VAL_SHARE = 0.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,24 +64,33 @@ class Judged:
         """Of every window of `rows`, and whose they are; made once for all modes of one encoder."""
         key = seed if mode in FRESH else None
         if key not in self.kept:
-            encoder, statistics = self.network(mode, seed)
+            encoder, policy = self.network(mode, seed)
             data = self.config["data"]
             self.kept[key] = embed(
-                encoder, self.corpus, self.rows, statistics=statistics, frames=data["frames"],
-                hop=data["hop"],
+                encoder, self.corpus, self.rows, normaliser=policy.normaliser,
+                frames=data["frames"], hop=data["hop"],
             )  # fmt: skip
         return self.kept[key]
 
-    def network(self, mode: str, seed: int) -> tuple[Any, tuple[float, float]]:
-        """A copy of the encoder a mode starts from, and the statistics it expects."""
+    def policy(self, statistics: tuple[float, float]) -> Policy:
+        """What comes before an encoder: the config's augmentations, the checkpoint's scale."""
+        by = self.meta.get("normalise", self.config["augment"]["normalise"]["by"])
+        normalise = {"by": by, "judging": True}
+        return build_policy(
+            self.config["augment"] | {"normalise": normalise}, statistics=statistics
+        )
+
+    def network(self, mode: str, seed: int) -> tuple[Any, Policy]:
+        """A copy of the encoder a mode starts from, and what comes before it."""
         if mode not in FRESH:
             if self.encoder is None:
                 raise ValueError(f"mode {mode} needs config.checkpoint, a pre-training workdir")
             mean, std = self.meta["statistics"]
-            return nnx.clone(self.encoder, arrays=True), (mean, std)
+            return nnx.clone(self.encoder, arrays=True), self.policy((mean, std))
         chosen = self.meta.get("encoder") or self.config["encoder"]
         mels = self.corpus.spec.n_mels
-        return build_encoder(**chosen, mels=mels, rngs=nnx.Rngs(seed)), self.statistics
+        encoder = build_encoder(**chosen, mels=mels, rngs=nnx.Rngs(seed))
+        return encoder, self.policy(self.statistics)
 
 
 def _labelled(corpus: Corpus, rows: np.ndarray) -> np.ndarray:
@@ -100,9 +107,7 @@ def choose_split(corpus: Corpus, data: Config) -> Split:
     if data["val"]:
         val = _labelled(corpus, corpus.rows(names(data["val"])))
     else:
-        groups, labels = corpus.groups[train], corpus.labels[train].astype(str)
-        part = assign_groups(labels.tolist(), groups.tolist(), [1 - VAL_SHARE, VAL_SHARE], seed=0)
-        train, val = train[part == 0], train[part == 1]
+        train, val = split_off_val(corpus, train)
     parts = {"train": train, "val": val, "test": test}
     for name, rows in parts.items():
         if not len(rows):
@@ -126,7 +131,7 @@ def shared_between(corpus: Corpus, parts: list[np.ndarray]) -> list[str]:
 def prepare(config: Config) -> Judged:
     """Opens data and checkpoint and checks that they belong together."""
     corpus = open_data(config["data"])
-    if not corpus.classes:
+    if len(corpus.sets) > 1 or not corpus.classes:
         raise ValueError("transfer needs one labelled folder in data.dirs")
     split = choose_split(corpus, config["data"])
     encoder, projector, meta = None, None, {}
@@ -169,19 +174,18 @@ def _knn(mode: str, judged: Judged, seed: int) -> dict[str, np.ndarray]:
 
 def _make_probe(mode: str, judged: Judged) -> Probe:
     config, data = judged.config, judged.config["data"]
-    policy, chosen = build_policy(config["augment"]), config["probe"]
+    chosen = config["probe"]
     optim = OptimSettings(**chosen["scratch" if mode == "scratch" else FILTERS[mode]])
     settings = {"frames": data["frames"], "hop": data["hop"], **chosen["settings"]}
-    keep = FILTERS[mode] == "linear" and not policy.steps
+    keep = FILTERS[mode] == "linear" and not judged.policy((0.0, 1.0)).augments
     if keep:  # the encoder runs once, not at every step
         settings |= {**chosen["linear_settings"], "frames": 1, "hop": 1}
 
     def build(seed: int, weights: list[float]) -> Supervised:
-        encoder, statistics = judged.network(mode, seed)
+        encoder, policy = judged.network(mode, seed)
         if keep:
-            encoder, statistics = Kept(encoder.features), (0.0, 1.0)
-        rngs = nnx.Rngs(seed + 1)
-        return Supervised(encoder, policy, statistics=statistics, class_weights=weights, rngs=rngs)
+            encoder, policy = Kept(encoder.features), build_policy({"order": "normalise"})
+        return Supervised(encoder, policy, class_weights=weights, rngs=nnx.Rngs(seed + 1))
 
     def corpus(seed: int) -> Corpus:
         if not keep:
@@ -266,12 +270,10 @@ def report_parts(
     curves: list[pathlib.Path] | None = None,
 ) -> report.Parts:  # fmt: skip
     """Everything the report shows, embeddings of the test recordings included."""
-    encoder, statistics = judged.encoder, tuple(judged.meta.get("statistics", ()))
-    if encoder is None:
-        encoder, statistics = judged.network("scratch", config["seed"])
-    frames, hop = config["data"]["frames"], config["data"]["hop"]
-    test = judged.split.test
-    h, owner = embed(encoder, judged.corpus, test, statistics=statistics, frames=frames, hop=hop)
+    mode = "linear" if judged.encoder is not None else "scratch"
+    h, owner = judged.embeddings(mode, config["seed"])
+    first = len(judged.rows) - len(judged.split.test)
+    h, owner = h[owner >= first], owner[owner >= first] - first
     if curves is None:
         curves = [pathlib.Path(config["checkpoint"])] if config["checkpoint"] else []
     return report.Parts(

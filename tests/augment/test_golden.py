@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cryjax.augment import build_policy, crop, mask, mix, noise
+from cryjax.augment import build_policy, crop, mask, mix, noise, normalise, resize, shift
 
 
 def test_mix_back_equals_the_original(golden):
@@ -46,6 +46,14 @@ def test_crop_sizes_follow_the_original_distribution(golden):
     assert (boxes[:, 1] + boxes[:, 3] <= 96).all()
 
 
+@pytest.mark.parametrize("shape", [(101, 96), (64, 96), (401, 80), (48, 96)])
+def test_crops_happen_on_patches_of_any_shape(shape):
+    mel = jax.random.normal(jax.random.key(0), (400, *shape))
+    got = crop.random_resized_crop(jax.random.key(1), mel)
+    changed = (np.abs(got - mel).max(axis=(1, 2)) > 1e-3).mean()
+    assert changed > 0.97  # the source's own patches: all but 0.76 %
+
+
 @pytest.mark.parametrize("fill", ["min", "mean"])
 def test_masks_equal_the_original(golden, fill):
     g = golden("uclser_augment")
@@ -63,10 +71,81 @@ def test_compression_equals_the_original(golden):
     np.testing.assert_allclose(got, g["compress_0.8"], rtol=1e-6)
 
 
+def test_moves_equal_the_original(golden):
+    g = golden("uclser_augment")
+    mel = jnp.asarray(g["patch"], jnp.float32)[None]
+    for name, got in (
+        ("time_shift_17", shift.roll(mel, jnp.array([17]), axis=1)),
+        ("freq_shift_4", shift.roll(mel, jnp.array([4]), axis=2)),
+        ("time_reversal", shift.time_reversal(jax.random.key(0), mel, probability=1.0)),
+        ("blur_k5x3_s1.0",
+         shift.smooth(mel, jnp.array([5]), jnp.array([3]), sigma=1.0, widest=7)),
+    ):  # fmt: skip
+        np.testing.assert_allclose(got[0], g[name], atol=1e-5, err_msg=name)
+
+
+def test_resize_crop_equals_torchs_bicubic(golden):
+    g = golden("rrc_bicubic")
+    i, j, h, w = g["ijhw"].T
+    boxes = jnp.asarray(np.stack([j, i, w, h], axis=1), jnp.int32)  # here time comes first
+    mel = jnp.broadcast_to(jnp.asarray(g["x"][0].T, jnp.float32), (len(boxes), 96, 64))
+    got = resize.resize_box(mel, boxes, canvas=144)
+    np.testing.assert_allclose(got, g["out"][:, 0].transpose(0, 2, 1), atol=5e-5)
+
+
+def test_resize_crops_cover_the_published_ranges():
+    mel = jnp.ones((4000, 16, 8))
+    got = resize.resize_crop(jax.random.key(0), mel)
+    assert not np.allclose(got, 1)  # some boxes reach beyond the patch
+    np.testing.assert_allclose(resize.resize_crop(jax.random.key(0), 0 * mel), 0)
+    whole = resize.resize_crop(jax.random.key(0), mel, canvas=1.0, scale=(1.0, 1.0))
+    np.testing.assert_allclose(whole, mel, atol=1e-5)
+
+
+def test_time_warp_moves_the_centre_to_its_target():
+    ramp = jnp.broadcast_to(jnp.arange(40.0)[None, :, None], (1, 40, 3))
+    got = resize.warp(ramp, jnp.array(20), jnp.array(25))[0, :, 0]
+    np.testing.assert_allclose(got[0], 0, atol=1e-5)
+    np.testing.assert_allclose(got[24], 19, atol=1e-4)  # the last frame of the left part
+    np.testing.assert_allclose(got[25], 20, atol=1e-4)
+    np.testing.assert_allclose(got[-1], 39, atol=1e-4)
+    np.testing.assert_allclose(np.diff(got[2:22]), 19 / 24, atol=0.08)  # a line, nearly
+    same = resize.warp(ramp, jnp.array(20), jnp.array(20))
+    np.testing.assert_allclose(same, ramp, atol=1e-4)
+    assert resize.time_warp(jax.random.key(0), ramp).shape == ramp.shape
+
+
+@pytest.mark.parametrize(("released", "prefix"), [(False, "byola"), (True, "lape")])
+def test_running_norm_equals_the_original(golden, released, prefix):
+    g = golden("running_norm")
+    views = jnp.asarray(g["seq"], jnp.float32).transpose(0, 1, 3, 2)
+    norm = normalise.RunningNorm(released=released)
+    got = [norm.in_training(part) for part in jnp.split(views, 2)]  # two batches of four
+    got = jnp.concatenate(got)[:, 0]
+    np.testing.assert_allclose(got, g[f"{prefix}_out"][:, 0].transpose(0, 2, 1), atol=2e-4)
+    np.testing.assert_allclose(norm.mean[...], g[f"{prefix}_mean"][-1], rtol=1e-5)
+    np.testing.assert_allclose(jnp.sqrt(norm.variance[...]), g[f"{prefix}_std"][-1], rtol=1e-4)
+    still = norm(views[-1])  # judging reads the statistics and leaves them
+    np.testing.assert_allclose(still[0], got[-1], atol=1e-5)
+
+
+def test_running_norm_freezes():
+    norm = normalise.RunningNorm(freeze_after=3)
+    norm.in_training(jnp.arange(8.0).reshape(4, 2, 1, 1))
+    np.testing.assert_allclose([norm.mean[...], norm.count[...]], [1, 3])
+
+
+def test_post_normalisation_is_torchs():
+    views = 3 + 2 * jax.random.normal(jax.random.key(0), (4, 2, 5, 6))
+    got = normalise.post_normalise(jax.random.key(0), views)
+    np.testing.assert_allclose(got.mean(), 0, atol=1e-5)
+    np.testing.assert_allclose(np.std(got, ddof=1), 1, rtol=1e-5)
+
+
 POLICY = {
-    "mix_back": {"alpha": 0.05}, "crop": {}, "compress": {}, "noise": {"max_std": 0.01},
-    "spec_augment": {"enabled": True},
-}  # fmt: skip
+    "order": "mix_back,time_shift,frequency_shift,crop,time_reversal,time_warp,compress,"
+    "spec_augment,noise,blur,normalise,resize_crop,linear_fader,post_normalise"
+}
 
 
 def views(batch=8, frames=101):
@@ -88,7 +167,9 @@ def test_strength_zero_is_the_identity():
     mel, background = views()
     calm = build_policy(
         {
+            "order": "mix_back,crop,compress,spec_augment,noise,blur,linear_fader,normalise",
             "mix_back": {"alpha": 0.0},
+            "blur": {"widest": 1}, "linear_fader": {"gain": 0.0},
             "crop": {"scale": (1.0, 1.0), "ratio": (96 / 101, 96 / 101)},
             "compress": {"low": 1.0}, "noise": {"max_std": 0.0},
             "spec_augment": {"max_bands": 1, "max_frames": 1},
@@ -108,9 +189,13 @@ def test_values_do_not_depend_on_the_number_of_devices():
 
 
 def test_wrong_settings_are_named():
-    with pytest.raises(ValueError, match="got \\['nois'\\]; near: \\['noise'\\]"):
-        build_policy({"nois": {}})
+    with pytest.raises(ValueError, match="got \\['nois'\\]; near: \\['noise'"):
+        build_policy({"order": "nois,normalise"})
+    with pytest.raises(ValueError, match="must name each once and normalise too"):
+        build_policy({"order": "noise"})
     with pytest.raises(ValueError, match=r"fill must be one of min, mean, zero, got 'max'"):
-        build_policy({"spec_augment": {"fill": "max"}})(jax.random.key(0), views()[0])
+        build_policy({"order": "spec_augment,normalise", "spec_augment": {"fill": "max"}})(
+            jax.random.key(0), views()[0]
+        )
     with pytest.raises(ValueError, match="mix_back needs backgrounds"):
-        build_policy({"mix_back": {}})(jax.random.key(0), views()[0])
+        build_policy({"order": "mix_back,normalise"})(jax.random.key(0), views()[0])

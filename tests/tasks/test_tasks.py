@@ -134,7 +134,7 @@ def test_a_probe_reads_embeddings_made_once_unless_it_augments(judged, smoke, tr
     np.testing.assert_array_equal(kept.frames.gather(there.rows[owner], own, 1)[:, 0], h)
     assert there.embeddings("linear_bn", 1)[0] is h  # one encoder, one pass
     assert there.embeddings("random_knn", 1)[0] is not h
-    noisy = smoke(transfer, checkpoint=str(trained), **{"augment.noise.enabled": True})
+    noisy = smoke(transfer, checkpoint=str(trained), **{"augment.order": "noise,normalise"})
     for chosen, frames in ((config, 1), (noisy, config["data"]["frames"])):
         probe = transfer_task._make_probe("linear", transfer_task.prepare(chosen))
         assert probe.settings.frames == frames

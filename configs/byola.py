@@ -1,0 +1,35 @@
+"""BYOL-A pre-training at a laptop's length.
+
+    python -m cryjax.main --config=configs/byola.py --workdir=runs/byola \
+        --config.data.dirs=prepared/mine
+
+Source: Niizumi et al. 2021, https://arxiv.org/abs/2103.06695: Adam 3e-4, batch 256, 100 epochs,
+teacher 0.99; the features are cut to 512. One crop a clip, shared by both views. Expected: a loss
+that falls from about 4 (2 - 2 cos, both directions) without feature_std falling to 0.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import common, simclr
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config: Any = simclr.get_config(variant)
+    config.data.distance = 0
+    config.encoder = common.encoder(name="audio_ntt", width=512)
+    config.augment = common.augment("normalise,log_mixup,resize_crop,post_normalise")
+    config.objective = ConfigDict(
+        {
+            "name": "byola", "decay": 0.99, "batch_norm": "separate",
+            "projector": common.projector(hidden=4096, dim=256),
+        }
+    )  # fmt: skip
+    config.optim = common.optim(
+        name="adamw", learning_rate=3e-4, weight_decay=0.0, schedule="constant"
+    )
+    if variant == "smoke":
+        config.update({"encoder": {"width": 16}, "objective": {"projector": {"hidden": 32}}})
+        config.update({"augment": {"log_mixup": {"size": 16}}})
+    return config

@@ -1,0 +1,38 @@
+"""DeLoRes-M pre-training: momentum contrast and a Barlow loss a layer, at a laptop's length.
+
+    python -m cryjax.main --config=configs/delores_m.py --workdir=runs/delores_m \
+        --config.data.dirs=prepared/mine
+
+Source: Ghosh et al. 2022, IEEE JSTSP 16(6), as LAPE released it, with queue, features and tap
+projectors cut down. The encoder must tap its layers: audio_ntt or vgg. Expected: instance_loss
+falls from log(1 + 4096) = 8.3.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import common, simclr
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    config: Any = simclr.get_config(variant)
+    config.data.distance = 0
+    config.encoder = common.encoder(name="audio_ntt", width=512)
+    config.augment = common.augment("normalise,log_mixup,resize_crop")
+    config.objective = ConfigDict(
+        {
+            "name": "delores_m", "temperature": 0.07, "queue": 4096, "decay": 0.999,
+            "on_weight": 5e-5 / 32, "off_weight": 5e-5 / 32,
+            "projector": common.projector(layers=1, dim=128),
+            "tap_projector": common.projector(hidden=2048, dim=2048, layers=3, use_bias=False),
+        }
+    )  # fmt: skip
+    config.optim = common.optim(
+        name="adamw", learning_rate=3e-4, weight_decay=0.0, schedule="constant"
+    )
+    if variant == "smoke":
+        small = {"queue": 16, "tap_projector": {"hidden": 32, "dim": 32}}
+        config.update({"encoder": {"width": 16}, "objective": small})
+        config.update({"augment": {"log_mixup": {"size": 16}}})
+    return config

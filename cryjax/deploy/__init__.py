@@ -1,0 +1,1 @@
+"""An encoder in, something to use out."""

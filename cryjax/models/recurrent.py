@@ -1,0 +1,46 @@
+"""A gated recurrent unit with torch's gates, over whole sequences."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+Sequence = Float[Array, "batch time features"]
+
+
+class GRU(nnx.Module):
+    """One direction of a GRU layer (Cho et al. 2014, with the reset after the product).
+
+    r, z = sigmoid(x W_i + b_i + h W_h + b_h); n = tanh(x W_in + b_in + r (h W_hn + b_hn));
+    h' = (1 - z) n + z h; both biases exist, as in torch.
+
+    Attributes:
+      features: Length of the state.
+    """
+
+    def __init__(self, n_in: int, features: int, *, reverse: bool = False, rngs: nnx.Rngs):
+        self.features, self.reverse = features, reverse
+        bound = features**-0.5
+
+        def draw(*shape: int) -> nnx.Param:
+            drawn = jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
+            return nnx.Param(drawn)
+
+        self.w_in, self.w_state = draw(n_in, 3 * features), draw(features, 3 * features)
+        self.b_in, self.b_state = draw(3 * features), draw(3 * features)
+
+    def __call__(self, x: Sequence) -> Float[Array, "batch time state"]:
+        """The state after every step; of a reversed layer, after what follows the step."""
+        inputs = jnp.moveaxis(x @ self.w_in[...] + self.b_in[...][None, None], 1, 0)
+        w, b = self.w_state[...], self.b_state[...][None]
+
+        def step(h, given):
+            r_in, z_in, n_in = jnp.split(given, 3, axis=-1)
+            r_h, z_h, n_h = jnp.split(h @ w + b, 3, axis=-1)
+            r, z = jax.nn.sigmoid(r_in + r_h), jax.nn.sigmoid(z_in + z_h)
+            h = (1 - z) * jnp.tanh(n_in + r * n_h) + z * h
+            return h, h
+
+        start = jnp.zeros((x.shape[0], self.features), x.dtype)
+        _, states = jax.lax.scan(step, start, inputs, reverse=self.reverse)
+        return jnp.moveaxis(states, 0, 1)

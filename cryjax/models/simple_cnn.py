@@ -1,0 +1,71 @@
+"""The two networks of the respiratory practical (card, section 4)."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from cryjax.models.layers import Conv, linear, max_pool
+from cryjax.models.recurrent import GRU
+from cryjax.types import Mel
+
+
+class Trunk(nnx.Module):
+    """Two 3x3 convolutions with bias, ReLU and pooling."""
+
+    def __init__(self, width: int, *, rngs: nnx.Rngs):
+        self.conv1 = Conv(1, width, use_bias=True, rngs=rngs)
+        self.conv2 = Conv(width, 2 * width, use_bias=True, rngs=rngs)
+
+    def __call__(self, mel: Mel) -> Float[Array, "batch new_time channel band"]:
+        """Maps to (batch, time / 4, channel, mel / 4)."""
+        x = max_pool(nnx.relu(self.conv1(mel[..., None])))
+        return max_pool(nnx.relu(self.conv2(x))).transpose(0, 1, 3, 2)
+
+
+class SimpleCNN(nnx.Module):
+    """Two convolutions and a dense layer over the flattened map: patches have one length.
+
+    Attributes:
+      features: Of the dense layer, 128; with a head of two classes 2,102,338 parameters in all.
+    """
+
+    def __init__(self, mels: int, *, width: int = 16, frames: int = 64, rngs: nnx.Rngs):
+        self.frames, self.features = frames, 8 * width
+        self.trunk = Trunk(width, rngs=rngs)
+        self.dense = linear(2 * width * (mels // 4) * (frames // 4), self.features, rngs=rngs)
+
+    def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
+        """Encodes a batch of exactly `frames` frames."""
+        if mel.shape[1] != self.frames:
+            raise ValueError(
+                f"simple_cnn reads {self.frames} frames, got {mel.shape[1]}; "
+                "set encoder.frames to data.frames"
+            )
+        x = self.trunk(mel).transpose(0, 2, 3, 1)  # channel, mel, time: torch's order
+        return nnx.relu(self.dense(x.reshape(len(x), -1)))
+
+
+class CNNGRU(nnx.Module):
+    """The same convolutions, read step by step by a GRU: patches of any length.
+
+    Attributes:
+      features: State of the GRU, 64 (of each direction).
+    """
+
+    def __init__(self, mels: int, *, width: int = 16, bidirectional: bool = False, rngs: nnx.Rngs):
+        n_in, state = 2 * width * (mels // 4), 4 * width
+        self.trunk = Trunk(width, rngs=rngs)
+        self.forward = GRU(n_in, state, rngs=rngs)
+        self.backward = nnx.data(None)
+        if bidirectional:
+            self.backward = GRU(n_in, state, reverse=True, rngs=rngs)
+        self.features = state * (1 + bidirectional)
+
+    def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
+        """The last state; of the backward direction, the one after its last step."""
+        x = self.trunk(mel)
+        x = x.reshape(*x.shape[:2], -1)  # channel by channel, bands within
+        last = self.forward(x)[:, -1]
+        if self.backward is None:
+            return last
+        return jnp.concatenate([last, self.backward(x)[:, 0]], axis=-1)

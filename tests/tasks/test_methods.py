@@ -1,0 +1,230 @@
+"""Every objective through the one loop: devices, resumption, what no optimiser may touch."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from configs import (
+    adapt,
+    byola,
+    cola,
+    common,
+    delores_m,
+    delores_s,
+    knn,
+    simclr,
+    slicer,
+    supervised,
+)  # fmt: skip
+from cryjax.data.pipeline import Sampling, make_batches
+from cryjax.tasks import pretrain as pretrain_task
+from cryjax.tasks import transfer as transfer_task
+from cryjax.tasks.common import open_data
+from cryjax.tasks.pool import fit_banks, open_pool
+from cryjax.train import mesh as meshes
+from cryjax.train.checkpoint import load_meta, load_model
+from cryjax.train.log import load_metrics
+from cryjax.train.optim import OptimSettings, build_optimiser
+from cryjax.train.state import create, make_step
+
+UBENWA = {
+    "augment.order": "time_warp,spec_augment,normalise", "augment.normalise.by": "patch_mean",
+    "augment.spec_augment.fill": "zero", "augment.time_warp.window": 4,
+    "objective.predictor": 8, "objective.projector.last_norm": True, "objective.temperature": 0.5,
+}  # fmt: skip
+RELEASED = {
+    "objective.queue_update": "sequential", "objective.entropy_weight": 0.0,
+    "augment.order": "normalise,log_mixup,resize_crop,k_mix",
+    "augment.normalise.by": "running_released", "augment.log_mixup.size": 16,
+}  # fmt: skip
+METHODS = {
+    "simclr": (simclr, {}),
+    "simclr_ubenwa": (simclr, UBENWA),
+    "slicer": (slicer, {}),
+    "slicer_released": (slicer, RELEASED),
+    "byola": (byola, {"augment.normalise.by": "running"}),
+    "cola": (cola, {}),
+    "cola_cosine": (cola, {"objective.similarity": "cosine"}),
+    "delores_s": (delores_s, {}),
+    "delores_m": (delores_m, {}),
+    "supervised": (supervised, {"objective.head": "cosine", "objective.mixup": 0.4}),
+}
+FAST = {"steps": 4, "save_every": 2, "knn.every": 0, "log.every": 1}
+
+
+def some_slow(*quick):
+    """All methods; those that are not quick run with `-m slow`."""
+    return [pytest.param(m, marks=() if m in quick else pytest.mark.slow) for m in METHODS]
+
+
+def config_of(smoke, name, **changes):
+    module, own = METHODS[name]
+    config = smoke(module, **FAST, **own, **changes)
+    if module in (slicer, byola, delores_s, delores_m):  # the fixture puts a small vgg everywhere
+        config["encoder"] = common.encoder(name="audio_ntt", width=16).to_dict()
+    return config
+
+
+def losses_on(config, n_devices, steps=3):
+    corpus = open_data(config["data"])
+    pool = open_pool(corpus, config["data"], labelled=config["objective"]["name"] == "supervised")
+    objective = pretrain_task.build_objective(config, corpus, corpus.statistics(pool.own))
+    fit_banks(objective.policy, corpus, pool.own, frames=config["data"]["frames"], seed=0)
+    tx = build_optimiser(OptimSettings(**config["optim"]), 10)
+    graphdef, state = create(objective, tx)
+    kept = {jax.tree_util.keystr(k) for k, _ in jax.tree_util.tree_leaves_with_path(state.params)}
+    assert not any(word in k for k in kept for word in ("teacher", "queue", "banks", "normaliser"))
+    mesh = jax.make_mesh(
+        (n_devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,),
+        devices=jax.devices()[:n_devices],
+    )  # fmt: skip
+    state, step = meshes.replicate(state, mesh), make_step(graphdef, tx)
+    sampling = Sampling(config["data"]["frames"], views=objective.views,
+                        distance=config["data"]["distance"],
+                        backgrounds=objective.policy.backgrounds)  # fmt: skip
+    batches = make_batches(corpus, pool, sampling, batch_size=8, seed=0)
+    rows = []
+    for _ in range(steps):
+        state, metrics = step(state, meshes.shard_batch(next(batches), mesh), jax.random.key(0))
+        rows.append(jax.device_get(metrics))
+    assert step._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+    return rows
+
+
+@pytest.mark.parametrize("name", some_slow("slicer", "byola", "delores_m", "supervised"))
+def test_losses_are_the_same_on_one_and_eight_devices(smoke, name):
+    config = config_of(smoke, name)
+    config["optim"]["learning_rate"] = 1e-8  # eight clips are chaotic; test_step.py has updates
+    one, eight = (losses_on(config, n) for n in (1, 8))
+    assert np.isfinite([row["loss"] for row in one]).all()
+    assert one[0]["loss"] != one[2]["loss"]
+    for a, b in zip(one, eight, strict=True):
+        assert a.keys() == b.keys()
+        np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-5)
+    if name != "supervised":
+        assert {"feature_std", "effective_rank", "alignment", "uniformity"} <= one[0].keys()
+    if "slicer" in name:
+        assert {"instance_loss", "cluster_loss"} <= one[0].keys()
+    if name == "delores_m":
+        assert {"instance_loss", "layer1_loss", "layer3_loss"} <= one[0].keys()
+
+
+def whole_state(workdir, step):
+    """Every array of a checkpoint, queues and banks included."""
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as reader:
+        parts = [
+            reader.restore((pathlib.Path(workdir) / "checkpoints" / str(step) / part).absolute())
+            for part in ("model", "training")
+        ]
+    return jax.tree_util.tree_leaves_with_path(parts)
+
+
+@pytest.mark.parametrize("name", some_slow("slicer_released", "byola", "delores_m"))
+def test_a_stopped_run_continues_bit_for_bit(smoke, name, tmp_path, monkeypatch):
+    config = config_of(smoke, name)
+    pretrain_task.run(config, tmp_path / "straight")
+    original = pretrain_task.make_step
+
+    def dies_in_step_3(*args):
+        step, calls = original(*args), []
+
+        def stepping(*inputs):
+            calls.append(1)
+            if len(calls) == 4:
+                raise KeyboardInterrupt
+            return step(*inputs)
+
+        return stepping
+
+    monkeypatch.setattr(pretrain_task, "make_step", dies_in_step_3)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_task.run(config, tmp_path / "stopped")
+    monkeypatch.undo()
+    pretrain_task.run(config, tmp_path / "stopped")
+    a, b = (whole_state(tmp_path / d, 4) for d in ("straight", "stopped"))
+    assert len(a) == len(b)
+    for (path, x), (_, y) in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
+
+
+def test_an_encoder_of_any_method_is_judged(smoke, tmp_path):
+    config = config_of(smoke, "byola")
+    pretrain_task.run(config, tmp_path / "byola")
+    judged = smoke(knn, checkpoint=str(tmp_path / "byola"), modes="majority,knn")
+    transfer_task.run(judged, tmp_path / "judged")
+    assert (tmp_path / "judged" / "report.html").exists()
+    meta = load_meta(tmp_path / "byola")
+    assert meta["normalise"] == "running"
+    assert load_model(tmp_path / "byola")[1].settings == config["objective"]["projector"]
+
+
+@pytest.fixture(scope="module")
+def generic(smoke, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("generic")
+    pretrain_task.run(smoke(simclr, **FAST), workdir)
+    return workdir
+
+
+def parameters(workdir):
+    return jax.tree.leaves([nnx.state(module, nnx.Param) for module in load_model(workdir)[:2]])
+
+
+def test_adaptation_starts_from_a_checkpoint_and_logs_both_losses(
+    smoke, generic, tmp_path, prepared
+):
+    config = smoke(adapt, **FAST, init=str(generic), **{
+        "data.replay_dirs": str(prepared), "data.on_protected": "drop",
+        "data.replay_fraction": 0.25,
+    })  # fmt: skip
+    config["optim"]["learning_rate"] = 0.0
+    pretrain_task.run(config, tmp_path)
+    rows = load_metrics(tmp_path)
+    assert all({"loss_own", "loss_replay"} <= row.keys() for row in rows)
+    mixed = [0.75 * row["loss_own"] + 0.25 * row["loss_replay"] for row in rows]
+    np.testing.assert_allclose(mixed, [row["loss"] for row in rows], rtol=1e-5)
+    for a, b in zip(
+        parameters(generic), parameters(tmp_path), strict=True
+    ):  # a rate of 0 changes nothing
+        np.testing.assert_array_equal(a, b)
+    assert load_meta(tmp_path)["statistics"] == load_meta(generic)["statistics"]
+
+
+def test_adaptation_refuses_groups_that_validate_or_test(smoke, generic, tmp_path, prepared):
+    config = smoke(adapt, init=str(generic), **{"data.replay_dirs": str(prepared)})
+    with pytest.raises(ValueError, match=r"groups of data.protect_splits='val,test' are among"):
+        pretrain_task.run(config, tmp_path)
+    own = smoke(adapt, **{"data.splits": "*", "data.replay_dirs": "", "data.replay_fraction": 0.0})
+    with pytest.raises(ValueError, match="set data.on_protected=drop"):
+        open_pool(open_data(own["data"]), own["data"])
+    other = smoke(adapt, init=str(generic), **{"encoder.width": 8, "data.replay_dirs": "",
+                                              "data.replay_fraction": 0.0})  # fmt: skip
+    with pytest.raises(ValueError, match=r"holds another encoder: config.encoder.width: 4 there"):
+        pretrain_task.run(other, tmp_path / "other")
+
+
+def test_replayed_rows_are_an_exact_share_drawn_independently(smoke, prepared):
+    config = smoke(adapt, **{"data.replay_dirs": str(prepared), "data.on_protected": "drop"})
+    corpus = open_data(config["data"])
+    pool = open_pool(corpus, config["data"])
+    assert len(corpus.classes) == 4
+    sampling = Sampling(32, views=2, replay=3)
+    whole = make_batches(corpus, pool, sampling, batch_size=8, seed=0)
+    parts = [
+        make_batches(corpus, pool, sampling, batch_size=8, seed=0, process=(i, 2)) for i in (0, 1)
+    ]
+    for _ in range(3):
+        batch, halves = next(whole), [next(p) for p in parts]
+        np.testing.assert_array_equal(batch["replayed"], [False] * 5 + [True] * 3)
+        assert np.isin(batch["index"][:5], pool.own).all()
+        assert np.isin(batch["index"][5:], pool.replay).all()
+        for name in batch:
+            np.testing.assert_array_equal(
+                batch[name], np.concatenate([half[name] for half in halves])
+            )
+    with pytest.raises(ValueError, match="8 of 8 rows cannot come from replay"):
+        make_batches(corpus, pool, Sampling(32, replay=8), batch_size=8, seed=0)
