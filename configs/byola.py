@@ -16,20 +16,13 @@ from configs import common, simclr
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config: Any = simclr.get_config(variant)
-    config.data.distance = 0
-    config.encoder = common.encoder(name="audio_ntt", width=512)
-    config.augment = common.augment("normalise,log_mixup,resize_crop,post_normalise")
+    config: Any = simclr.on_one_crop(variant, "normalise,log_mixup,resize_crop,post_normalise")
     config.objective = ConfigDict(
         {
             "name": "byola", "decay": 0.99, "batch_norm": "separate",
             "projector": common.projector(hidden=4096, dim=256),
         }
     )  # fmt: skip
-    config.optim = common.optim(
-        name="adamw", learning_rate=3e-4, weight_decay=0.0, schedule="constant"
-    )
     if variant == "smoke":
-        config.update({"encoder": {"width": 16}, "objective": {"projector": {"hidden": 32}}})
-        config.update({"augment": {"log_mixup": {"size": 16}}})
+        config.update({"objective": {"projector": {"hidden": 32}}})
     return config

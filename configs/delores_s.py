@@ -16,21 +16,14 @@ from configs import common, simclr
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config: Any = simclr.get_config(variant)
-    config.data.distance = 0
-    config.encoder = common.encoder(name="audio_ntt", width=512)
-    config.augment = common.augment("normalise,log_mixup,resize_crop")
+    config: Any = simclr.on_one_crop(variant, "normalise,log_mixup,resize_crop")
     config.objective = ConfigDict(
         {
             "name": "delores_s", "on_weight": 1.0, "off_weight": 0.0051, "batch_norm": "separate",
             "projector": common.projector(hidden=2048, dim=2048, layers=3, use_bias=False),
         }
     )  # fmt: skip
-    config.optim = common.optim(
-        name="adamw", learning_rate=3e-4, weight_decay=0.0, schedule="constant"
-    )
     if variant == "smoke":
         small = {"projector": {"hidden": 32, "dim": 32}}
-        config.update({"encoder": {"width": 16}, "objective": small})
-        config.update({"augment": {"log_mixup": {"size": 16}}})
+        config.update({"objective": small})
     return config

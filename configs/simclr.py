@@ -9,6 +9,8 @@ Source: Fonseca et al. 2021, https://arxiv.org/abs/2011.07616 (temperature, proj
 a loss that falls from log(2 * 64 - 1) = 4.84, and a checkpoint that configs/transfer.py judges.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs import common
@@ -50,4 +52,19 @@ def get_config(variant: str = "") -> ConfigDict:
         config.steps, config.batch_size, config.save_every = 4, 8, 2
         config.data.frames = 48
         config.knn.every, config.log.every = 4, 2
+    return config
+
+
+def on_one_crop(variant: str, order: str) -> ConfigDict:
+    """The base of BYOL-A, SLICER and DeLoRes: both views of one crop, AudioNTT, AdamW 3e-4."""
+    config: Any = get_config(variant)
+    config.data.distance = 0
+    config.encoder = common.encoder(name="audio_ntt", width=16 if variant == "smoke" else 512)
+    config.augment = common.augment(order)
+    config.optim = common.optim(
+        name="adamw", learning_rate=3e-4, weight_decay=0.0, schedule="constant"
+    )
+    if variant == "smoke":
+        config.augment.update({"log_mixup": {"size": 16}})
+        config.augment.update({"k_mix": {"size": 16, "top_k": 4, "clusters": 2}})
     return config

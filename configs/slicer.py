@@ -17,10 +17,7 @@ from configs import common, simclr
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    config: Any = simclr.get_config(variant)
-    config.data.distance = 0
-    config.encoder = common.encoder(name="audio_ntt", width=512)
-    config.augment = common.augment("normalise,k_mix,resize_crop")
+    config: Any = simclr.on_one_crop(variant, "normalise,k_mix,resize_crop")
     config.objective = ConfigDict(
         {
             "name": "slicer", "temperature": 0.07, "queue": 4096, "queue_update": "after_both",
@@ -29,10 +26,6 @@ def get_config(variant: str = "") -> ConfigDict:
             "projector": common.projector(layers=1, dim=128),
         }
     )  # fmt: skip
-    config.optim = common.optim(
-        name="adamw", learning_rate=3e-4, weight_decay=0.0, schedule="constant"
-    )
     if variant == "smoke":
-        config.update({"encoder": {"width": 16}, "objective": {"queue": 16, "clusters": 4}})
-        config.update({"augment": {"k_mix": {"size": 16, "top_k": 4, "clusters": 2}}})
+        config.update({"objective": {"queue": 16, "clusters": 4}})
     return config

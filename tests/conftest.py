@@ -85,3 +85,30 @@ def smoke(prepared):
         return config.to_dict()
 
     return make
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Pre-trains until an interrupt within the fourth step."""
+    from cryjax.tasks import pretrain
+
+    def run(config, workdir):
+        original = pretrain.make_step
+
+        def dies_in_step_3(*args):
+            step, calls = original(*args), []
+
+            def stepping(*inputs):
+                calls.append(1)
+                if len(calls) == 4:
+                    raise KeyboardInterrupt
+                return step(*inputs)
+
+            return stepping
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pretrain, "make_step", dies_in_step_3)
+            with pytest.raises(KeyboardInterrupt):
+                pretrain.run(config, workdir)
+
+    return run

@@ -125,26 +125,10 @@ def whole_state(workdir, step):
 
 
 @pytest.mark.parametrize("name", some_slow("slicer_released", "byola", "delores_m"))
-def test_a_stopped_run_continues_bit_for_bit(smoke, name, tmp_path, monkeypatch):
+def test_a_stopped_run_continues_bit_for_bit(smoke, name, tmp_path, interrupted):
     config = config_of(smoke, name)
     pretrain_task.run(config, tmp_path / "straight")
-    original = pretrain_task.make_step
-
-    def dies_in_step_3(*args):
-        step, calls = original(*args), []
-
-        def stepping(*inputs):
-            calls.append(1)
-            if len(calls) == 4:
-                raise KeyboardInterrupt
-            return step(*inputs)
-
-        return stepping
-
-    monkeypatch.setattr(pretrain_task, "make_step", dies_in_step_3)
-    with pytest.raises(KeyboardInterrupt):
-        pretrain_task.run(config, tmp_path / "stopped")
-    monkeypatch.undo()
+    interrupted(config, tmp_path / "stopped")
     pretrain_task.run(config, tmp_path / "stopped")
     a, b = (whole_state(tmp_path / d, 4) for d in ("straight", "stopped"))
     assert len(a) == len(b)
