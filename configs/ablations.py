@@ -70,7 +70,7 @@ def get_config(variant: str = "sampling") -> ConfigDict:
     rows = tables["sampling" if variant in ("", "smoke") else variant]
     config.task = "ablate"
     config.table = variant or "sampling"
-    config.only = ""  # rows to run, comma-separated; all of them by default
+    config.only = ",".join(rows)  # rows to run
     config.modes = "knn" if variant != "objectives" else "knn,linear"  # columns of the table
     config.metric = "accuracy"
     config.base = suite.get_config("smoke" if variant == "smoke" else "")

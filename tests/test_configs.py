@@ -87,7 +87,7 @@ def test_an_ablation_runs_its_rows_and_skips_what_is_finished(prepared, tmp_path
     capsys.readouterr()
     ablate.run(config | {"only": "random"}, tmp_path)
     assert "all 4 steps are done" in capsys.readouterr().out
-    with pytest.raises(ValueError, match=r"config.only names \['d26'\]; there are random, d0"):
+    with pytest.raises(ValueError, match=r"config.only names \['d26'\]; there are d0, d125"):
         ablate.run(config | {"only": "d26"}, tmp_path)
 
 

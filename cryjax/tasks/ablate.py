@@ -77,7 +77,7 @@ def save(workdir: pathlib.Path, rows: list[dict[str, Any]], config: Config) -> s
 
 def run(config: Config, workdir: pathlib.Path) -> None:
     """Runs as `configs/ablations.py` describes."""
-    wanted = names(config["only"]) or list(config["rows"])
+    wanted = names(config["only"])
     if unknown := [name for name in wanted if name not in config["rows"]]:
         raise ValueError(f"config.only names {unknown}; there are {', '.join(config['rows'])}")
     rows, text = [], ""

@@ -254,10 +254,11 @@ def test_a_teacher_follows_without_being_trained():
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_takes_what_the_config_leaves_it(name):
     frames = {"frames": 48} if name == "simple_cnn" else {}
-    encoder = build_encoder(name, 48, **{**OWN, "width": 8, **frames}, rngs=nnx.Rngs(0))
-    assert in_eval_mode(encoder)(jnp.ones((2, 48, 48))).shape == (2, encoder.features)
+    build = lambda: build_encoder(name, 48, **{**OWN, "width": 8, **frames}, rngs=nnx.Rngs(0))  # noqa: E731
+    encoder, mel = nnx.eval_shape(build), jnp.ones((2, 48, 48))
+    assert nnx.eval_shape(lambda: in_eval_mode(build())(mel)).shape == (2, encoder.features)
     if hasattr(encoder, "tapped"):
-        taps = in_eval_mode(encoder).tapped(jnp.ones((2, 48, 48)))[1]
+        taps = nnx.eval_shape(lambda: in_eval_mode(build()).tapped(mel)[1])
         assert tuple(t.shape[1] for t in taps) == encoder.tap_features
 
 

@@ -94,13 +94,14 @@ def losses_on(config, n_devices, steps=3):
     return rows
 
 
-@pytest.mark.parametrize("name", some_slow("slicer", "byola", "delores_m", "supervised"))
+@pytest.mark.parametrize("name", some_slow("slicer", "byola"))
 def test_losses_are_the_same_on_one_and_eight_devices(smoke, name):
     config = config_of(smoke, name)
-    config["optim"]["learning_rate"] = 1e-8  # eight clips are chaotic; test_step.py has updates
+    config["optim"]["learning_rate"] = 1e-6  # eight clips are chaotic; test_step.py has updates
     one, eight = (losses_on(config, n) for n in (1, 8))
     assert np.isfinite([row["loss"] for row in one]).all()
     assert one[0]["loss"] != one[2]["loss"]
+    np.testing.assert_allclose(one[0]["grad_norm"], eight[0]["grad_norm"], rtol=1e-3)
     for a, b in zip(one, eight, strict=True):
         assert a.keys() == b.keys()
         np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-5)
@@ -124,7 +125,7 @@ def whole_state(workdir, step):
     return jax.tree_util.tree_leaves_with_path(parts)
 
 
-@pytest.mark.parametrize("name", some_slow("slicer_released", "byola", "delores_m"))
+@pytest.mark.parametrize("name", some_slow("slicer_released"))
 def test_a_stopped_run_continues_bit_for_bit(smoke, name, tmp_path, interrupted):
     config = config_of(smoke, name)
     pretrain_task.run(config, tmp_path / "straight")

@@ -11,7 +11,7 @@ from flax import nnx
 from torch_names import fill, ours, vgg_names
 
 from cryjax.augment import build_policy
-from cryjax.models import ResNet18, VGGLike
+from cryjax.models import ResNet18, VGGLike, vgg
 from cryjax.models.layers import in_eval_mode
 from cryjax.objectives import SimCLR, Supervised
 from cryjax.train import mesh as meshes
@@ -60,6 +60,17 @@ def test_eight_devices_equal_one():
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
         atol = 5e-5 * max(1.0, np.abs(np.asarray(a)).max())
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=atol)
+
+
+def test_pooling_has_the_gradient_of_a_plain_maximum_within_a_network(monkeypatch):
+    def plain(x, window=(2, 2)):
+        blocks = x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2, -1)
+        return blocks.max(axis=(2, 4))
+
+    ours = updates(simclr(), 1, steps=1)[1]
+    monkeypatch.setattr(vgg, "max_pool", plain)
+    theirs = updates(simclr(), 1, steps=1)[1]
+    np.testing.assert_allclose(ours["grad_norm"], theirs["grad_norm"], rtol=1e-4)
 
 
 def test_joint_batch_norm_differs_from_separate():
