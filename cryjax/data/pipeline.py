@@ -39,7 +39,8 @@ class Corpus:
         """Class names; those of joined folders stand one after another, as corpus/class."""
         if len(self.sets) == 1:
             return self.sets[0].classes
-        return [f"{s.info['corpus']}/{name}" for s in self.sets for name in s.classes]
+        corpora = [(s.info.get("corpus", s.folder.name), s.classes) for s in self.sets]
+        return [f"{corpus}/{name}" for corpus, classes in corpora for name in classes]
 
     @property
     def groups(self) -> np.ndarray:
