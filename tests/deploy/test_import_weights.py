@@ -45,6 +45,7 @@ def test_uclsers_release_gives_its_own_activations_on_standardised_mels(golden, 
     assert meta["data"][0]["licence"].startswith("MIT")
 
 
+@pytest.mark.slow
 def test_uclsers_resnet_without_a_head(golden, tmp_path):
     g, (weights, _) = golden("uclser_resnet18"), resnet_recipe()
     encoder, projector, _ = imported(tmp_path, "uclser_resnet18", weights, *SCALED)
@@ -74,7 +75,9 @@ def small(name):
     return kind, {k: v.astype(np.float32) for k, v in arrays.items()}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(  # the others' whole files are read above
+    "name", [pytest.param(k, marks=pytest.mark.slow if "uclser" in k else ()) for k in KINDS]
+)
 def test_every_kind_takes_its_whole_file(name):
     kind, arrays = small(name)
     given = arrays | {f"{p.rstrip('.')}.weight": np.zeros(3) for p in kind.ignored if p != "head."}

@@ -69,7 +69,7 @@ def test_cnn14_in_training_with_statistics_and_gradients(golden):
         h = model(mel)
         return (h * g["train/G"]).sum(), (h, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
 
-    grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+    grad = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
     (value, (h, stats)), (grads, d_mel) = grad(params, nchw(g["in/x101"]))
     np.testing.assert_allclose(h, g["train/x101/embedding"], atol=1e-3)
     np.testing.assert_allclose(value, g["train/loss"], rtol=1e-3)
