@@ -128,9 +128,27 @@ PRESETS = {
 }  # fmt: skip
 
 
-def preset(name: str) -> FeatureSpec:
-    """The preset of that name; an unknown name is refused with the nearest ones."""
+def preset(text: str) -> FeatureSpec:
+    """A preset by its name, with or without changes: "slicer" or "slicer,n_mels=48".
+
+    Raises:
+      ValueError: The preset or a field is unknown (the nearest is named), or a value has not the
+        type of the preset's.
+    """
+    name, *changes = text.split(",")
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS) or list(PRESETS)
         raise ValueError(f"spec must be one of {', '.join(PRESETS)}, got {name!r}; near: {near}")
-    return PRESETS[name]
+    found, wanted = PRESETS[name], {}
+    known = found.to_json()
+    for change in changes:
+        field, _, value = change.partition("=")
+        if field not in known or field == "name":
+            near = difflib.get_close_matches(field, known) or sorted(known)
+            raise ValueError(f"spec {text!r}: a mel has no field {field!r}; near: {near}")
+        kind = type(known[field])
+        try:
+            wanted[field] = kind(value)
+        except ValueError as error:
+            raise ValueError(f"spec {text!r}: {field} must be {kind.__name__}") from error
+    return dataclasses.replace(found, **wanted | {"name": text})

@@ -16,7 +16,9 @@ _CORPUS = flags.DEFINE_string("corpus", None, "Which recipe reads --source; see 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of recordings, or the CSV of --corpus=csv.")
 _OUT = flags.DEFINE_string("out", None, "Folder of the shards, made if needed.")
 _SPEC = flags.DEFINE_string(
-    "spec", "uclser", "uclser, ubenwa, slicer, panns, course, course_literal."
+    "spec",
+    "uclser",
+    "uclser, ubenwa, slicer, panns, course or course_literal; with changes: slicer,n_mels=48.",
 )
 _SPLIT = flags.DEFINE_string(
     "split", None, "official, official_strict, official_as_published, holdout, kfold:K or by_clip."

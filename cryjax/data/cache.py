@@ -89,8 +89,11 @@ def _build(shards: ShardSet, folder: pathlib.Path) -> None:
                 at += len(mel)
         array.flush()
         save_json(temporary / "cache.json", {"fingerprint": shards.fingerprint, "shape": shape})
-        if not folder.exists():  # another process may have been faster
+        try:
             temporary.rename(folder)
+        except OSError:
+            if not (folder / "cache.json").exists():  # else another process was faster
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

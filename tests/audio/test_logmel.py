@@ -72,3 +72,14 @@ def test_differing_specs_name_the_field():
     assert FeatureSpec.from_json(uclser.to_json()) == uclser
     with pytest.raises(ValueError, match="near: \\['uclser'\\]"):
         preset("uclsr")
+
+
+def test_a_preset_takes_changes_of_its_fields():
+    changed = preset("slicer,n_mels=48,f_min_hz=50")
+    expected = dataclasses.replace(preset("slicer"), n_mels=48, f_min_hz=50.0, name=changed.name)
+    assert changed == expected
+    assert make_logmel(changed)(np.ones(3000, np.float32)).shape[1] == 48
+    with pytest.raises(ValueError, match="no field 'n_mel'; near: \\['n_mels'"):
+        preset("slicer,n_mel=48")
+    with pytest.raises(ValueError, match="hop_samples must be int"):
+        preset("slicer,hop_samples=10.5")

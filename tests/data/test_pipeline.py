@@ -1,4 +1,5 @@
 import itertools
+import pathlib
 import pickle
 
 import numpy as np
@@ -37,6 +38,21 @@ def test_a_view_is_the_clip_from_its_start_and_a_short_clip_is_tiled(make_corpus
     got = frames.gather(np.array([0, 3]), np.array([7, 0]), 101)
     np.testing.assert_array_equal(got[0], mels[0][7:108])
     np.testing.assert_array_equal(got[1], np.concatenate([mels[3], mels[3][:41]]))
+
+
+def test_processes_that_build_the_cache_at_once_share_it(make_corpus, monkeypatch):
+    shards = load_shards(make_corpus()[0])
+    rename, open_cache = pathlib.Path.rename, open_frames
+
+    def late(temporary, folder):
+        monkeypatch.setattr(pathlib.Path, "rename", rename)
+        open_cache(shards)  # the other process is faster
+        return rename(temporary, folder)
+
+    monkeypatch.setattr(pathlib.Path, "rename", late)
+    want = open_frames(shards, source="shards").gather(np.array([1]), np.array([3]), 20)
+    got = open_frames(shards).gather(np.array([1]), np.array([3]), 20)
+    np.testing.assert_array_equal(got, want)
 
 
 def test_a_resumed_stream_continues_the_straight_one(make_corpus):
