@@ -77,26 +77,38 @@ def group_bootstrap(
       parts: One a test fold: (runs, n, classes) scores, (n,) labels, (n,) groups. A resample's
         value is the mean over the runs (seeds) of a fold, then over the folds, so that seed
         noise is not counted again and scores of different models are never ranked together.
-      resamples: Draws, in each fold, of as many groups as it has, with replacement.
+      resamples: Draws, in each fold, of as many groups as it has, with replacement. Where a fold
+        is a single group (leave one speaker out) the folds are drawn instead.
       seed: Of the draws.
 
     Returns:
-      The 2.5th and 97.5th percentile by metric; NaN where a metric exists in fewer than half
-      of the resamples (a class may be missing).
+      The 2.5th and 97.5th percentile by metric; NaN where there is one group in all, or a metric
+      exists in fewer than half of the resamples (a class may be missing).
     """
-    rng, values = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    owners = [np.unique(groups, return_inverse=True)[1] for _, _, groups in parts]
+    sizes = [owner.max() + 1 for owner in owners]
+    if min(sizes) > 1:
+        weights = [
+            rng.multinomial(n, np.full(n, 1 / n), size=resamples)[:, owner].astype(float)
+            for n, owner in zip(sizes, owners, strict=True)
+        ]
+        of_fold = np.full((resamples, len(parts)), 1 / len(parts))
+    else:
+        weights = [np.ones((1, len(owner))) for owner in owners]
+        n = len(parts)
+        of_fold = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+        of_fold = np.full_like(of_fold, np.nan) if n == 1 else of_fold
+    values: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means over no class at all are NaN
-        for runs, labels, groups in parts:
-            _, owner = np.unique(groups, return_inverse=True)
-            n = owner.max() + 1
-            drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
-            weights = drawn[:, owner].astype(float)
-            scored = [weighted_scores(run, labels, weights) for run in runs]
-            values.append({name: np.mean([s[name] for s in scored], axis=0) for name in NAMES})
+        for (runs, labels, _), drawn in zip(parts, weights, strict=True):
+            scored = [weighted_scores(run, labels, drawn) for run in runs]
+            for name in NAMES:
+                values[name].append(np.mean([s[name] for s in scored], axis=0))
     intervals = {}
     for name in NAMES:
-        mean = np.mean([v[name] for v in values], axis=0)
+        mean = np.sum(of_fold * np.stack(values[name], axis=1), axis=1)
         there = mean[np.isfinite(mean)]
         enough = len(there) * 2 >= resamples
         low, high = np.percentile(there, [2.5, 97.5]) if enough else (np.nan, np.nan)

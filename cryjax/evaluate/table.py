@@ -80,10 +80,11 @@ def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dic
 
 
 def cell(value: dict[str, Any]) -> str:
-    """`mean ± standard error over seeds [interval over groups]`, in per cent."""
+    """`mean ± standard error over seeds [interval over groups]`, in per cent; [-]: unknown."""
     low, high = (100 * x for x in value["interval"])
     spread = "" if np.isnan(value["standard_error"]) else f" ± {100 * value['standard_error']:.1f}"
-    return f"{100 * value['mean']:.1f}{spread} [{low:.1f}, {high:.1f}]"
+    interval = "[-]" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]"
+    return f"{100 * value['mean']:.1f}{spread} {interval}"
 
 
 def in_words(value: Any) -> str:

@@ -5,7 +5,7 @@ from sklearn import metrics as sk
 from cryjax.evaluate.metrics import NAMES, confusion, score
 from cryjax.evaluate.scoring import average_over, softmax, to_groups
 from cryjax.evaluate.statistics import group_bootstrap, over_seeds, weighted_scores
-from cryjax.evaluate.table import Outcome, as_markdown, summarise
+from cryjax.evaluate.table import Outcome, as_markdown, cell, summarise
 
 
 def predictions(n=60, classes=3, seed=0):
@@ -58,6 +58,21 @@ def test_groups_widen_the_interval_beyond_that_of_rows():
     wide = group_bootstrap([(scores[None], labels, group.astype(str))])["accuracy"]
     narrow = group_bootstrap([(scores[None], labels, np.arange(300).astype(str))])["accuracy"]
     assert wide[1] - wide[0] > 3 * (narrow[1] - narrow[0])
+
+
+def test_one_group_has_no_interval_and_folds_of_one_group_are_drawn_whole():
+    right = (0.2, 0.5, 0.9)  # of ten recordings of each speaker
+    parts = []
+    for share in right:
+        labels = np.arange(10) % 2
+        hit = np.arange(10) < 10 * share
+        scores = np.eye(2)[np.where(hit, labels, 1 - labels)]
+        parts.append((scores[None], labels, np.full(10, str(share))))
+    assert np.isnan(group_bootstrap(parts[:1])["accuracy"]).all()
+    assert "[-]" in cell({"mean": 0.2, "standard_error": np.nan, "interval": [np.nan, np.nan]})
+    draws = np.random.default_rng(1).choice(right, (20_000, 3)).mean(axis=1)
+    want = np.percentile(draws, [2.5, 97.5])
+    np.testing.assert_allclose(group_bootstrap(parts)["accuracy"], want, atol=0.03)
 
 
 def test_seed_spread_and_group_interval_are_apart():
