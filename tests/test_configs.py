@@ -69,6 +69,7 @@ def test_ablations_cover_the_sources_tables_row_by_row():
     assert chosen["pretrain"]["encoder"] == methods["base"]["pretrain"]["encoder"]
 
 
+@pytest.mark.slow
 def test_an_ablation_runs_its_rows_and_skips_what_is_finished(prepared, tmp_path, capsys):
     config = ablations.get_config("smoke").to_dict()
     for part in ("pretrain", "transfer"):

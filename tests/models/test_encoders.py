@@ -111,6 +111,7 @@ def practical(seed, *shape, scale):
     return jnp.asarray(np.random.RandomState(seed).standard_normal(shape) * scale, jnp.float32)
 
 
+@pytest.mark.slow
 def test_simple_cnn_of_the_practical(golden):
     g = golden("practical_small")
     encoder: Any = SimpleCNN(128, rngs=nnx.Rngs(0))
@@ -208,6 +209,7 @@ def test_ubenwas_table_of_trainable_parameters():
     assert honest == (4_096, 20_384, 75_481_568)
 
 
+@pytest.mark.slow
 def test_cnn14s_tail_and_dropout(golden):
     g = golden("cnn14_small")
     encoder = CNN14(64, widths=g["meta/widths"].tolist(), tail=True, rngs=nnx.Rngs(0))

@@ -58,6 +58,7 @@ def test_cnn14_in_eval(golden):
         np.testing.assert_allclose(h, g[f"eval/{name}/embedding"], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_cnn14_in_training_with_statistics_and_gradients(golden):
     g = golden("cnn14_small")
     encoder, names = cnn14(g)

@@ -55,11 +55,6 @@ METHODS = {
 FAST = {"steps": 4, "save_every": 2, "knn.every": 0, "log.every": 1}
 
 
-def some_slow(*quick):
-    """All methods; those that are not quick run with `-m slow`."""
-    return [pytest.param(m, marks=() if m in quick else pytest.mark.slow) for m in METHODS]
-
-
 def config_of(smoke, name, **changes):
     module, own = METHODS[name]
     config = smoke(module, **FAST, **own, **changes)
@@ -94,7 +89,8 @@ def losses_on(config, n_devices, steps=3):
     return rows
 
 
-@pytest.mark.parametrize("name", some_slow("slicer"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
 def test_losses_are_the_same_on_one_and_eight_devices(smoke, name):
     config = config_of(smoke, name)
     config["optim"]["learning_rate"] = 1e-6  # eight clips are chaotic; test_step.py has updates
@@ -125,7 +121,8 @@ def whole_state(workdir, step):
     return jax.tree_util.tree_leaves_with_path(parts)
 
 
-@pytest.mark.parametrize("name", some_slow("slicer_released"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
 def test_a_stopped_run_continues_bit_for_bit(smoke, name, tmp_path, interrupted):
     config = config_of(smoke, name)
     pretrain_task.run(config, tmp_path / "straight")
