@@ -33,6 +33,7 @@ def imported(tmp_path, kind, arrays, *more):
     return load_model(tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vgg", "crnn"])
 def test_uclsers_release_gives_its_own_activations_on_standardised_mels(golden, tmp_path, kind):
     g, weights = golden(f"uclser_{kind}"), golden(f"uclser_{kind}_weights")

@@ -157,6 +157,7 @@ def parameters(workdir):
     return jax.tree.leaves([nnx.state(module, nnx.Param) for module in load_model(workdir)[:2]])
 
 
+@pytest.mark.slow
 def test_adaptation_starts_from_a_checkpoint_and_logs_both_losses(
     smoke, generic, tmp_path, prepared
 ):

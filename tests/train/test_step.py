@@ -62,6 +62,7 @@ def test_eight_devices_equal_one():
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=atol)
 
 
+@pytest.mark.slow
 def test_pooling_has_the_gradient_of_a_plain_maximum_within_a_network(monkeypatch):
     def plain(x, window=(2, 2)):
         blocks = x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2, -1)
@@ -73,6 +74,7 @@ def test_pooling_has_the_gradient_of_a_plain_maximum_within_a_network(monkeypatc
     np.testing.assert_allclose(ours["grad_norm"], theirs["grad_norm"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_joint_batch_norm_differs_from_separate():
     losses = [updates(simclr(batch_norm=b), 1, steps=1)[1]["loss"] for b in ("separate", "joint")]
     assert abs(losses[0] - losses[1]) > 1e-6
