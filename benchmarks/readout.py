@@ -19,11 +19,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cryjax.evaluate.scoring import average_over
+from cryjax.evaluate.statistics import over_seeds
 from cryjax.tasks.transfer import Judged, prepare
 from cryjax.train.mesh import keep_compiled, use_all_cores
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
-LABELLED = (1, 3, 10, 0)  # recordings a class; 0 is all
+LABELLED = (1, 3, 10)  # recordings a class; then all of them
 ENCODERS = {"random": "random_linear", "pre-trained": "linear"}
 
 
@@ -32,36 +34,35 @@ class Readout:
 
     def __init__(self, judged: Judged, mode: str, seed: int):
         h, owner = judged.embeddings(mode, seed)
-        sums = np.zeros((len(judged.rows), h.shape[1]))
-        np.add.at(sums, owner, h)
-        self._x = sums / np.bincount(owner)[:, None]
+        self._x = average_over(h, owner, len(judged.rows))
         self._labels = judged.corpus.labels[judged.rows]
         sizes = (len(rows) for rows in (judged.split.train, judged.split.val, judged.split.test))
         bounds = np.cumsum([0, *sizes])
         self.train, self._val, self._test = (np.arange(a, b) for a, b in itertools.pairwise(bounds))
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """So many training recordings of every class; all of them for 0."""
-        if not count:
-            return self.train
+        """So many training recordings of every class, or as many as there are."""
         classes = [self.train[self._labels[self.train] == c] for c in np.unique(self._labels)]
         return np.concatenate([rng.choice(c, min(count, len(c)), replace=False) for c in classes])
 
-    def accuracies(self, recordings: np.ndarray, strength: float) -> tuple[float, float]:
-        """On validation and test, after fitting to some training recordings."""
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
-        model.fit(self._x[recordings], self._labels[recordings])
-        return tuple(model.score(self._x[p], self._labels[p]) for p in (self._val, self._test))
+    def accuracies(self, recordings: np.ndarray) -> list[tuple[float, float]]:
+        """On validation and test, after fitting to some training recordings, at each strength."""
+        found = []
+        for strength in STRENGTHS:
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+            model.fit(self._x[recordings], self._labels[recordings])
+            val, test = (model.score(self._x[p], self._labels[p]) for p in (self._val, self._test))
+            found.append((val, test))
+        return found
 
 
 def _show(title: str, columns: list[str], found: dict[str, list[list[float]]]) -> None:
     print(f"\n{title}\n| encoder | {' | '.join(columns)} |\n|{'---|' * (1 + len(columns))}")
     for name, runs in found.items():
-        values = 100 * np.asarray(runs)
-        error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
+        pairs = [over_seeds(values) for values in zip(*runs, strict=True)]
         cells = [
-            f"{m:.1f}" if error is None else f"{m:.1f} ± {error[i]:.1f}"
-            for i, m in enumerate(values.mean(axis=0))
+            f"{100 * mean:.1f}" + ("" if np.isnan(error) else f" ± {100 * error:.1f}")
+            for mean, error in pairs
         ]
         print(f"| {name} | {' | '.join(cells)} |")
 
@@ -81,17 +82,16 @@ def main() -> None:
         judged = prepare(config)
         for name, mode in ENCODERS.items():
             readout = Readout(judged, mode, config["seed"])
-            tests = [readout.accuracies(readout.train, s)[1] for s in STRENGTHS]
-            by_strength[name].append(tests)
-            rng, row = np.random.default_rng(config["seed"]), []
-            for count in LABELLED:
-                recordings = readout.draw(count, rng)
-                tried = [readout.accuracies(recordings, s) for s in STRENGTHS]
-                row.append(max(tried, key=lambda both: both[0])[1])  # the first best on validation
-            by_labels[name].append(row)
+            rng = np.random.default_rng(config["seed"])
+            drawn = [readout.accuracies(readout.draw(count, rng)) for count in LABELLED]
+            whole = readout.accuracies(readout.train)
+            by_strength[name].append([test for _, test in whole])
+            # the first strength that is best on validation
+            chosen = [max(tried, key=lambda both: both[0])[1] for tried in [*drawn, whole]]
+            by_labels[name].append(chosen)
         print(f"{path.parent.parent.name} is done", flush=True)
     _show("test accuracy by strength C", [f"C={s:g}" for s in STRENGTHS], by_strength)
-    columns = [f"{n or 'all'} a class" for n in LABELLED]
+    columns = [*(f"{n} a class" for n in LABELLED), "all"]
     _show("test accuracy by labelled recordings, C by validation", columns, by_labels)
 
 

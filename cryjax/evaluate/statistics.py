@@ -87,18 +87,18 @@ def group_bootstrap(
     """
     rng = np.random.default_rng(seed)
     owners = [np.unique(groups, return_inverse=True)[1] for _, _, groups in parts]
-    sizes = [owner.max() + 1 for owner in owners]
-    if min(sizes) > 1:
-        weights = [
-            rng.multinomial(n, np.full(n, 1 / n), size=resamples)[:, owner].astype(float)
-            for n, owner in zip(sizes, owners, strict=True)
-        ]
-        of_fold = np.full((resamples, len(parts)), 1 / len(parts))
-    else:
+
+    def draw(n: int) -> np.ndarray:  # (resamples, n) how often each of n is drawn
+        return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+
+    of_fold = np.full((resamples, len(parts)), 1 / len(parts))
+    if all(owner.any() for owner in owners):  # every fold has a second group
+        weights = [draw(int(owner.max()) + 1)[:, owner].astype(float) for owner in owners]
+    elif len(parts) > 1:
         weights = [np.ones((1, len(owner))) for owner in owners]
-        n = len(parts)
-        of_fold = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
-        of_fold = np.full_like(of_fold, np.nan) if n == 1 else of_fold
+        of_fold = draw(len(parts)) / len(parts)
+    else:
+        return dict.fromkeys(NAMES, (np.nan, np.nan))
     values: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means over no class at all are NaN

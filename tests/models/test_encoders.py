@@ -225,6 +225,7 @@ def test_cnn14s_tail_and_dropout(golden):
     head.kernel[...] = jnp.asarray(g["w/cos.weight"].T, jnp.float32)
     close(head(jnp.asarray(g["eval/x101/embedding"])), g["eval/x101/cosine_logits"])
     assert int(encoder.dropout.calls[...]) == 0
+    assert np.abs(encoder(mel) - encoder(mel)).max() > 0
 
 
 def test_dropout_draws_anew_scales_and_stops_in_eval_mode():
