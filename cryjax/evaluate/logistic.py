@@ -1,0 +1,210 @@
+"""Many logistic regressions at once: all seeds, label fractions and strengths in one program.
+
+All fits read the same embeddings; they differ in which rows they learn from and how strongly they
+are regularised. So the two products of an iteration, features by weights and features by residuals,
+are one matrix product each for all fits together, and because the logits of a linear model are
+linear in the step, a line search needs no product at all.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+MEMORY = 5  # pairs of differences that L-BFGS keeps
+NEWTON = 4  # one-dimensional Newton steps of a line search
+Weight = Float[Array, "features fits classes"]
+Bias = Float[Array, "fits classes"]
+Logits = Float[Array, "rows fits classes"]
+PerFit = Float[Array, " fits"]
+
+
+class Fits(NamedTuple):
+    """Fitted models.
+
+    Attributes:
+      weight: (features, fits, classes), to apply to raw features.
+      bias: (fits, classes).
+      iterations: That the slowest fit took.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    iterations: int
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """(fits, rows, classes) of (rows, features)."""
+        weight, bias = jnp.asarray(self.weight), jnp.asarray(self.bias)
+        return np.asarray(_probabilities(weight, bias, jnp.asarray(x, jnp.float32)), np.float64)
+
+
+@jax.jit
+def _probabilities(weight: Weight, bias: Bias, x: Float[Array, "rows features"]) -> Array:
+    logits = jnp.einsum("nd,drc->rnc", x, weight) + bias[:, None]
+    return jax.nn.softmax(logits)
+
+
+class _State(NamedTuple):
+    """Of all fits: parameters, their logits and gradient, and the memory of L-BFGS."""
+
+    step: Any
+    params: tuple[Weight, Bias]
+    logits: Logits
+    grad: tuple[Weight, Bias]
+    moves: tuple[Array, Array]
+    turns: tuple[Array, Array]
+    inverse: Array
+    scale: PerFit
+
+
+def _dot(a: tuple, b: tuple) -> PerFit:
+    return (a[0] * b[0]).sum(axis=(0, 2)) + (a[1] * b[1]).sum(axis=1)
+
+
+def _plus(a: tuple, factor: PerFit, b: tuple) -> tuple:
+    return a[0] + factor[None, :, None] * b[0], a[1] + factor[:, None] * b[1]
+
+
+def _direction(state: _State) -> tuple:
+    """The two loops of L-BFGS (Nocedal & Wright 2006, algorithm 7.4), in every fit."""
+    q, order = state.grad, [(state.step - 1 - i) % MEMORY for i in range(MEMORY)]
+    factors = []
+    for at in order:
+        turn, move = ((p[0][at], p[1][at]) for p in (state.turns, state.moves))
+        factors.append(state.inverse[at] * _dot(move, q))
+        q = _plus(q, -factors[-1], turn)
+    q = _plus(jax.tree.map(jnp.zeros_like, q), state.scale, q)
+    for at, factor in zip(reversed(order), reversed(factors), strict=True):
+        turn, move = ((p[0][at], p[1][at]) for p in (state.turns, state.moves))
+        q = _plus(q, factor - state.inverse[at] * _dot(turn, q), move)
+    return jax.tree.map(jnp.negative, q)
+
+
+def _length(logits: Logits, change: Logits, weight: Weight, along: Weight, given: tuple) -> PerFit:
+    """How far to go: Newton's method on the loss along a direction, from one on."""
+    target, counted, strength = given
+    straight, curve = strength * (weight * along).sum((0, 2)), strength * (along**2).sum((0, 2))
+    wanted = (change * target[:, None]).sum(-1)
+    t = jnp.ones_like(strength)
+    for _ in range(NEWTON):
+        p = jax.nn.softmax(logits + t[None, :, None] * change)
+        mean = (p * change).sum(-1)
+        slope = (counted * (mean - wanted)).sum(0) + straight + t * curve
+        bend = (counted * ((p * change**2).sum(-1) - mean**2)).sum(0) + curve
+        t = jnp.clip(t - slope / jnp.maximum(bend, 1e-12), 0.1 * t, 4 * t)
+    return t
+
+
+def _update(state: _State, x: Array, given: tuple) -> _State:
+    along = _direction(state)
+    change = _logits(x, along)
+    length = _length(state.logits, change, state.params[0], along[0], given)
+    move = _plus(jax.tree.map(jnp.zeros_like, along), length, along)
+    params = _plus(state.params, length, along)
+    logits = state.logits + length[None, :, None] * change
+    grad = _gradient(x, logits, params, given)
+    turn = _plus(grad, -jnp.ones_like(length), state.grad)
+    product, square = _dot(move, turn), _dot(turn, turn)
+    curved = product > 1e-10 * square
+    at = state.step % MEMORY
+    put = lambda kept, new: tuple(k.at[at].set(n) for k, n in zip(kept, new, strict=True))  # noqa: E731
+    inverse = jnp.where(curved, 1 / jnp.maximum(product, 1e-30), 0.0)
+    scale = jnp.where(curved, product / jnp.maximum(square, 1e-30), state.scale)
+    return _State(
+        state.step + 1, params, logits, grad, put(state.moves, move), put(state.turns, turn),
+        state.inverse.at[at].set(inverse), scale,
+    )  # fmt: skip
+
+
+def _logits(x: Array, params: tuple) -> Logits:
+    weight, bias = params
+    return jnp.tensordot(x, weight, 1) + bias[None]
+
+
+def _gradient(x: Array, logits: Logits, params: tuple, given: tuple) -> tuple:
+    target, counted, strength = given
+    residual = counted[..., None] * (jax.nn.softmax(logits) - target[:, None])
+    weight = jnp.tensordot(x, residual, ((0,), (0,))) + strength[None, :, None] * params[0]
+    return weight, residual.sum(0)
+
+
+@functools.partial(jax.jit, static_argnames=("classes", "most"))
+def _fit(
+    x: Float[Array, "rows features"],
+    labels: Int[Array, " rows"],
+    counted: Float[Array, "rows fits"],
+    strength: PerFit,
+    tolerance: Float[Array, ""],
+    *,
+    classes: int,
+    most: int,
+) -> tuple[tuple, Any]:
+    features, fits = x.shape[1], counted.shape[1]
+    given = (jax.nn.one_hot(labels, classes), counted, strength)
+    params = (jnp.zeros((features, fits, classes)), jnp.zeros((fits, classes)))
+    # written so that XLA does not fold a large constant while it compiles
+    logits = jnp.broadcast_to(0 * counted[..., None], (*counted.shape, classes))
+    grad = _gradient(x, logits, params, given)
+    empty = tuple(jnp.zeros((MEMORY, *p.shape)) for p in params)
+    scale = jax.lax.rsqrt(jnp.maximum(_dot(grad, grad), 1e-30))
+    start = _State(
+        jnp.zeros((), jnp.int32), params, logits, grad, empty, empty,
+        jnp.zeros((MEMORY, fits)), scale,
+    )  # fmt: skip
+
+    def going(state: _State):
+        steepest = jnp.abs(state.grad[0]).max((0, 2)) / jnp.maximum(counted.sum(0), 1)
+        return (state.step < most) & (steepest.max() > tolerance)
+
+    end = jax.lax.while_loop(going, lambda state: _update(state, x, given), start)
+    return end.params, end.step
+
+
+def fit_many(
+    x: np.ndarray,
+    labels: np.ndarray,
+    counted: np.ndarray,
+    strength: np.ndarray,
+    *,
+    classes: int,
+    tolerance: float = 1e-4,
+    most: int = 500,
+) -> Fits:
+    """Fits one multinomial logistic regression a row of `counted`, all at the same time.
+
+    Features are standardised by all rows of `x` (no labels are needed for that), each fit minimises
+    sum of cross-entropy + |weight|^2 / (2 strength), with a free bias: scikit-learn's
+    `LogisticRegression(C=strength)` on `StandardScaler` features; with two classes, as there, it is
+    the difference of the two weights that is penalised.
+
+    Args:
+      x: (rows, features) embeddings that may be learnt from.
+      labels: (rows,) class of each.
+      counted: (fits, rows) how often a row counts in each fit; 0 leaves it out.
+      strength: (fits,) inverse regularisation, positive.
+      classes: Number of classes.
+      tolerance: Largest entry of a gradient, by rows, at which a fit has converged.
+      most: Iterations after which the rest is left.
+
+    Returns:
+      Weights and biases for raw features.
+    """
+    if (np.asarray(strength) <= 0).any():
+        raise ValueError(f"strength must be positive, got {np.min(strength)}")
+    if not (counted.sum(axis=1) > 0).all():
+        raise ValueError("a fit has no row to learn from; every row of counted needs one")
+    mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    std = np.maximum(std, 0.01 * std.mean() + 1e-12)
+    scaled = jnp.asarray((x - mean) / std, jnp.float32)
+    decay = (2 if classes == 2 else 1) / np.asarray(strength)
+    params, iterations = _fit(
+        scaled, jnp.asarray(labels), jnp.asarray(counted.T, jnp.float32),
+        jnp.asarray(decay, jnp.float32), jnp.asarray(tolerance, jnp.float32),
+        classes=classes, most=most,
+    )  # fmt: skip
+    weight = np.asarray(params[0], np.float64) / std[:, None, None]
+    bias = np.asarray(params[1], np.float64) - np.tensordot(mean, weight, 1)
+    return Fits(weight.astype(np.float32), bias.astype(np.float32), int(iterations))

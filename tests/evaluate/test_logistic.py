@@ -1,0 +1,58 @@
+"""Many logistic regressions at once are scikit-learn's one after another."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from cryjax.evaluate.logistic import fit_many
+
+
+def embeddings(classes, rows=240, features=40, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(rows) % classes
+    x = rng.normal(size=(rows, features)) * rng.uniform(0.1, 9, features) + rng.normal(
+        size=features
+    )
+    x[:, :classes] += 1.5 * np.eye(classes)[labels]
+    return x.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_each_fit_is_scikit_learns(classes):
+    x, labels = embeddings(classes)
+    rng = np.random.default_rng(1)
+    counted = np.stack([np.ones(len(x)), rng.random(len(x)) < 0.5, rng.random(len(x)) < 0.2])
+    strength = np.array([1.0, 0.01, 10.0])
+    fits = fit_many(x, labels, counted, strength, classes=classes, tolerance=1e-6)
+    got = fits.probabilities(x)
+    scaled = StandardScaler().fit_transform(x)
+    for rows, c, p in zip(counted > 0, strength, got, strict=True):
+        model = LogisticRegression(C=c, max_iter=5000, tol=1e-9).fit(scaled[rows], labels[rows])
+        np.testing.assert_allclose(p, model.predict_proba(scaled), atol=2e-3)
+
+
+def test_a_row_that_counts_twice_is_two_rows():
+    x, labels = embeddings(3, rows=60)
+    twice = fit_many(x, labels, np.full((1, 60), 2.0), np.ones(1), classes=3, tolerance=1e-6)
+    again = fit_many(
+        np.r_[x, x], np.r_[labels, labels], np.ones((1, 120)), np.ones(1), classes=3, tolerance=1e-6
+    )
+    np.testing.assert_allclose(twice.probabilities(x), again.probabilities(x), atol=1e-3)
+
+
+def test_a_constant_feature_and_a_class_without_rows_do_no_harm():
+    x, labels = embeddings(3)
+    x[:, 5] = 7.0
+    fits = fit_many(x, labels, (labels < 2)[None] * 1.0, np.ones(1), classes=3)
+    p = fits.probabilities(x)[0]
+    assert np.isfinite(p).all()
+    assert (p.argmax(axis=1)[labels < 2] < 2).all()
+
+
+def test_a_fit_without_rows_or_strength_is_refused():
+    x, labels = embeddings(2)
+    with pytest.raises(ValueError, match="a fit has no row"):
+        fit_many(x, labels, np.zeros((1, len(x))), np.ones(1), classes=2)
+    with pytest.raises(ValueError, match="strength must be positive, got 0.0"):
+        fit_many(x, labels, np.ones((1, len(x))), np.zeros(1), classes=2)
