@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cryjax.evaluate.scoring import average_over
 from cryjax.evaluate.statistics import over_seeds
-from cryjax.tasks.transfer import Judged, prepare
+from cryjax.tasks.judged import Judged, prepare
 from cryjax.train.mesh import keep_compiled, use_all_cores
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)

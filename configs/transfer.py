@@ -5,13 +5,49 @@
 
 Modes: majority, knn, linear, linear_bn, finetune, and with fresh weights scratch, random_linear,
 random_knn. Without a checkpoint only those with fresh weights and majority run. `data.val=""` takes
-15 % of train by group. Selection is on validation only; linear+BN and linear use AdamW, the others
-SGD with a slower encoder (Gorin et al. 2023 leave the rates open; these are ours).
+15 % of train by group. Selection is on validation only; the encoder moves ten times slower than the
+head (Gorin et al. 2023 leave the rates open; these are ours).
+
+Few labels: `label.fraction` hides the labels of the other training groups, drawn by seed, nested
+(`label.unit=recording` where there are too few groups). Semi-supervised modes, fresh weights, every
+training recording as unlabelled: autoencoder, pi_model, vat, pseudo_label, mean_teacher, and
+self_training in rounds; `semi` has their settings, `augment.order` what is random in them:
+
+    python -m cryjax.main --config=configs/transfer.py --workdir=runs/few \
+        --config.label.fraction=0.05 --config.modes=scratch,pi_model,vat,pseudo_label \
+        --config.augment.order=crop,spec_augment,normalise
 """
 
 from ml_collections import ConfigDict
 
 from configs import common
+
+
+def semi() -> ConfigDict:
+    """`ratio`: unlabelled rows of a batch for each labelled one; the others by mode.
+
+    `ramp`: see `cryjax.objectives.semi.Ramp`; `beta` weighs the entropy of unlabelled predictions.
+    """
+
+    def ramp(weight: float, **changes) -> dict:
+        return {
+            "ramp": {"weight": weight, "shape": "gaussian", "start": 0.0, "end": 0.3, **changes}
+        }
+
+    shared = {"beta": 0.0, "move_statistics": False}
+    return ConfigDict(
+        {
+            "ratio": 1.0,
+            "autoencoder": {**ramp(1.0, shape="constant"), **shared},
+            "pi_model": {**ramp(20.0), **shared, "both": True},
+            "vat": {**ramp(1.0), **shared, "epsilon": 0.03, "iterations": 1, "xi": 0.0},
+            "pseudo_label": {
+                **ramp(1.0, shape="linear", start=0.1, end=0.5), **shared, "threshold": 0.95,
+            },
+            "mean_teacher": {**ramp(8.0), **shared, "decay": 0.99},
+            "self_training": {"rounds": 4, "threshold": 0.5},
+        }
+    )  # fmt: skip
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -25,6 +61,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data = common.data(train="train", val="val", test="test")
     config.encoder = common.encoder()  # of fresh weights where there is no checkpoint
     config.augment = common.augment("normalise")
+    config.label = ConfigDict({"fraction": 1.0, "unit": "group"})
+    config.semi = semi()
     config.knn = ConfigDict({"k": 20, "features": "h"})
     adam = {"name": "adamw", "weight_decay": 1e-4, "decay": "kernels", "schedule": "cosine"}
     config.probe = ConfigDict(

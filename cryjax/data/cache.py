@@ -98,6 +98,11 @@ def _build(shards: ShardSet, folder: pathlib.Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def cache_root(shards: ShardSet, cache_dir: str = "") -> pathlib.Path:
+    """Folder of all that is derived from shards and can be made again."""
+    return pathlib.Path(cache_dir or os.environ.get("CRYJAX_CACHE") or shards.folder / "cache")
+
+
 def open_frames(shards: ShardSet, *, source: str = "cache", cache_dir: str = "") -> Frames:
     """Opens the frames of a shard set.
 
@@ -113,8 +118,7 @@ def open_frames(shards: ShardSet, *, source: str = "cache", cache_dir: str = "")
         return ShardFrames(shards)
     if source != "cache":
         raise ValueError(f"source must be 'cache' or 'shards', got {source!r}")
-    root = pathlib.Path(cache_dir or os.environ.get("CRYJAX_CACHE") or shards.folder / "cache")
-    folder = root / shards.fingerprint[:16]
+    folder = cache_root(shards, cache_dir) / shards.fingerprint[:16]
     if not (folder / "cache.json").exists():
         try:
             _build(shards, folder)

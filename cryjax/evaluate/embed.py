@@ -1,6 +1,10 @@
 """Forward passes over every window of chosen clips, in batches of one shape."""
 
 import dataclasses
+import hashlib
+import json
+import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +76,41 @@ def embed(
     model = nnx.Sequential(normaliser, encoder)
     forward, arrays = make_forward(model, lambda m, mel: m(mel))
     return over_windows(forward, arrays, corpus, rows, frames=frames, hop=hop)
+
+
+def embed_once(
+    root: pathlib.Path, about: dict[str, Any], encoder: Any, corpus: Corpus, rows: np.ndarray,
+    **settings: Any,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """`embed`, or what it gave before: kept below `root` under a hash of all that decides it.
+
+    Args:
+      root: Folder of the cache; where it cannot be written the embeddings are made each time.
+      about: What builds the encoder, as plain values; its arrays and the shards are hashed too.
+      encoder: See `embed`.
+      corpus: See `embed`.
+      rows: See `embed`.
+      **settings: `normaliser`, `frames` and `hop` of `embed`.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(json.dumps([settings["frames"], settings["hop"]]).encode())
+    digest.update("".join(s.fingerprint for s in corpus.sets).encode())
+    state = nnx.to_pure_dict(nnx.state(nnx.Sequential(settings["normaliser"], encoder)))
+    for array in [rows, *jax.tree.leaves(jax.device_get(state))]:
+        digest.update(np.asarray(array).tobytes())
+    path = root / f"{digest.hexdigest()[:32]}.npz"
+    if path.exists():
+        with np.load(path) as kept:
+            return kept["h"], kept["owner"]
+    h, owner = embed(encoder, corpus, rows, **settings)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
+        np.savez(temporary, allow_pickle=False, h=h, owner=owner)
+        temporary.replace(path)
+    except OSError as error:
+        print(f"embeddings are not kept: {root} cannot be written ({error})")
+    return h, owner
 
 
 class Kept(nnx.Module):

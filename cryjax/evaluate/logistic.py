@@ -110,7 +110,7 @@ def _update(state: _State, x: Array, given: tuple) -> _State:
     product, square = _dot(move, turn), _dot(turn, turn)
     curved = product > 1e-10 * square
     at = state.step % MEMORY
-    put = lambda kept, new: tuple(k.at[at].set(n) for k, n in zip(kept, new, strict=True))  # noqa: E731
+    put = lambda kept, new: jax.tree.map(lambda k, n: k.at[at].set(n), kept, new)  # noqa: E731
     inverse = jnp.where(curved, 1 / jnp.maximum(product, 1e-30), 0.0)
     scale = jnp.where(curved, product / jnp.maximum(square, 1e-30), state.scale)
     return _State(
@@ -148,7 +148,7 @@ def _fit(
     # written so that XLA does not fold a large constant while it compiles
     logits = jnp.broadcast_to(0 * counted[..., None], (*counted.shape, classes))
     grad = _gradient(x, logits, params, given)
-    empty = tuple(jnp.zeros((MEMORY, *p.shape)) for p in params)
+    empty = jax.tree.map(lambda p: jnp.zeros((MEMORY, *p.shape)), params)
     scale = jax.lax.rsqrt(jnp.maximum(_dot(grad, grad), 1e-30))
     start = _State(
         jnp.zeros((), jnp.int32), params, logits, grad, empty, empty,

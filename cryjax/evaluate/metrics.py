@@ -40,6 +40,11 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([sk.roc_auc_score(labels == c, scores[:, c]) for c in there]))
 
 
+def log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-probability of the true class, in nats; capped at 1e-12."""
+    return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-12)).mean())
+
+
 def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(classes, classes) counts, rows are the true classes."""
     every = np.arange(scores.shape[1])

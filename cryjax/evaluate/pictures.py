@@ -25,13 +25,6 @@ def close(figure: Any) -> None:
     plt.close(figure)
 
 
-def mean_by(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """(n, features) mean of the rows of each owner."""
-    total = np.zeros((owner.max() + 1, values.shape[1]))
-    np.add.at(total, owner, values)
-    return total / np.bincount(owner)[:, None]
-
-
 def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
     """Loss, and the kNN score where it was measured, of each pre-training run."""
     names = ["loss", "knn_balanced_accuracy", "positive_cosine"]
@@ -55,11 +48,13 @@ def roc(outcome: Outcome, classes: Sequence[str]) -> Any:
     """ROC curve: of the second class of two, or of each class against the rest."""
     figure, axis = plt.subplots(figsize=(4.5, 4.5))
     for c in [1] if len(classes) == 2 else range(len(classes)):
-        truth = outcome.labels == c
+        truth = outcome.test.labels == c
         if truth.all() or not truth.any():
             continue
-        wrong, right, _ = roc_curve(truth, outcome.scores[:, c])
-        area = metrics.auc(np.stack([1 - outcome.scores[:, c], outcome.scores[:, c]], 1), truth * 1)
+        wrong, right, _ = roc_curve(truth, outcome.test.scores[:, c])
+        area = metrics.auc(
+            np.stack([1 - outcome.test.scores[:, c], outcome.test.scores[:, c]], 1), truth * 1
+        )
         axis.plot(wrong, right, label=f"{classes[c]}  AUC {area:.2f}", linewidth=1.2)
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     axis.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
@@ -69,7 +64,7 @@ def roc(outcome: Outcome, classes: Sequence[str]) -> Any:
 
 def confusion(outcome: Outcome, classes: Sequence[str]) -> Any:
     """Confusion matrix, rows are the true classes."""
-    table = metrics.confusion(outcome.scores, outcome.labels)
+    table = metrics.confusion(outcome.test.scores, outcome.test.labels)
     size = 2.5 + 0.4 * len(classes)
     figure, axis = plt.subplots(figsize=(size + 1, size))
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)

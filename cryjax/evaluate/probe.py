@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cryjax.data.pipeline import Corpus, Sampling, make_batches
+from cryjax.data.pipeline import Corpus, Pool, Sampling, make_batches
 from cryjax.evaluate.embed import embed, make_forward, over_windows
-from cryjax.evaluate.metrics import NAMES, score
+from cryjax.evaluate.metrics import NAMES, log_loss, score
 from cryjax.evaluate.scoring import average_over, softmax
 from cryjax.models.layers import in_eval_mode
+from cryjax.objectives.semi import SEMI
+from cryjax.train.log import MetricLog
 from cryjax.train.loop import Run, run
 from cryjax.train.mesh import data_mesh, processes, replicate
 from cryjax.train.optim import OptimSettings, build_optimiser
@@ -25,6 +27,7 @@ FILTERS = {
     "linear_bn": "linear_bn",
     "finetune": "finetune",
     "scratch": "finetune",
+    **dict.fromkeys(SEMI, "finetune"),
 }
 BALANCE = ("sampling", "loss", "none")
 
@@ -86,8 +89,10 @@ class Probe:
         mode: str,
         build: Callable[[int, list[float]], Any],
         corpus: Callable[[int], Corpus],
-        split: Split,
+        split: Callable[[int], Split],
         settings: ProbeSettings,
+        *,
+        unlabelled: tuple[np.ndarray, int] | None = None,
     ):
         """Args decide what is trained on what.
 
@@ -95,23 +100,29 @@ class Probe:
           mode: A key of `FILTERS`.
           build: (seed, class weights) to a `Supervised` objective.
           corpus: Seed to a single prepared folder, or to its embeddings by the seed's encoder.
-          split: Parts with disjoint groups.
+          split: Seed to parts with disjoint groups; train may be smaller for fewer labels.
           settings: Of the training.
+          unlabelled: Rows of a second stream and how many a batch has of them, behind the labelled
+            ones.
         """
         if mode not in FILTERS:
             raise ValueError(f"mode must be one of {', '.join(FILTERS)}, got {mode!r}")
-        self.mode, self.split, self.settings = mode, split, settings
-        self._build, self._corpus = build, corpus
+        self.mode, self.settings = mode, settings
+        self._build, self._corpus, self._split = build, corpus, split
+        self._unlabelled, self._drawn = unlabelled or (np.zeros(0, int), 0)
         self._tx = build_optimiser(settings.optim, settings.steps)
         self._compiled: tuple | None = None
 
     def _start(self, seed: int) -> tuple[TrainState, Any, Any]:
         """A fresh state, the step, and the forward pass; the last two are made once."""
-        self.corpus = self._corpus(seed)
+        self.corpus, self.split = self._corpus(seed), self._split(seed)
         labels = self.corpus.labels[self.split.train]
         weights = class_weights(labels, len(self.corpus.classes), self.settings.balance)
         objective = self._build(seed, weights)
-        if self.mode != "scratch":  # fresh statistics of batch norm say nothing about features
+        if self.mode not in (
+            "scratch",
+            *SEMI,
+        ):  # fresh statistics of batch norm say nothing about features
             objective.head.standardise_by(self._sample(objective))
         if FILTERS[self.mode] == "linear":
             objective = in_eval_mode(objective)
@@ -138,39 +149,51 @@ class Probe:
         logits, owner = over_windows(forward, arrays, self.corpus, rows, frames=frames, hop=hop)
         return average_over(softmax(logits), owner, len(rows))
 
-    def fit(self, seed: int, *, quiet: bool = False) -> dict[str, np.ndarray]:
+    def fit(
+        self, seed: int, *, log: MetricLog | None = None, extra: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Trains with one seed, picks the step on validation, scores the test part once.
+
+        Args:
+          seed: Of fresh weights, batches and labelled subset.
+          log: Where the curves of training and validation go.
+          extra: More clips to score with the chosen step.
 
         Returns:
           "test" and "val" (clips, classes) probabilities of the chosen step, "curve" rows of
-          (step, validation metric), "step" the chosen one.
+          (step, validation metric), "step" the chosen one; "extra" where asked for.
         """
         state, step, forward = self._start(seed)
-        mesh = data_mesh(self.settings.batch_size)
+        settings, labelled = self.settings, self.settings.batch_size
+        size = labelled + self._drawn
+        mesh = data_mesh(size)
         curve: list[tuple[int, float]] = []
         best: dict[str, Any] = {"value": -np.inf}
         labels = self.corpus.labels[self.split.val]
 
         def evaluate(state: TrainState) -> dict[str, float]:
             scores = self.predict(forward, state, self.split.val)
-            value = score(scores, labels)[self.settings.select]
+            found = score(scores, labels)
+            value = found[settings.select]
             curve.append((int(state.step), value))
             if value > best["value"]:  # the earliest of equals
                 best.update(value=value, val=scores, state=jax.device_get(state), step=curve[-1][0])
-            return {self.settings.select: value}
+            named = {f"val_{name}": found[name] for name in {"accuracy", settings.select}}
+            return {"val_loss": log_loss(scores, labels)} | named
 
-        sampling = Sampling(self.settings.frames, balanced=self.settings.balance == "sampling")
-        size = self.settings.batch_size
+        balanced = settings.balance == "sampling"
+        sampling = Sampling(settings.frames, balanced=balanced, replay=self._drawn)
         batches = make_batches(
-            self.corpus, self.split.train, sampling, batch_size=size, seed=seed, process=processes()
-        )
+            self.corpus, Pool(self.split.train, self._unlabelled), sampling, batch_size=size,
+            seed=seed, process=processes(),
+        )  # fmt: skip
         plan = Run(
-            f"{self.mode} seed {seed}", self.settings.steps, size, log_every=50,
-            eval_every=self.settings.eval_every, evaluate=evaluate, quiet=quiet,
+            f"{self.mode} seed {seed}", settings.steps, size, evaluate=evaluate, log=log,
+            log_every=min(50, settings.eval_every), eval_every=settings.eval_every,
         )  # fmt: skip
         run(replicate(state, mesh), step, batches, jax.random.key(seed), mesh, plan)
         if "state" not in best:
-            raise FloatingPointError(f"{self.mode}: the validation {self.settings.select} is NaN")
-        test = self.predict(forward, best["state"], self.split.test)
-        chosen = np.array(best["step"])
-        return {"test": test, "val": best["val"], "curve": np.array(curve), "step": chosen}
+            raise FloatingPointError(f"{self.mode}: the validation {settings.select} is NaN")
+        chosen = {"val": best["val"], "curve": np.array(curve), "step": np.array(best["step"])}
+        asked = {"test": self.split.test} | ({} if extra is None else {"extra": extra})
+        return chosen | {k: self.predict(forward, best["state"], v) for k, v in asked.items()}

@@ -15,6 +15,7 @@ from cryjax.data.pipeline import Corpus
 from cryjax.evaluate import pictures
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.probe import Split
+from cryjax.evaluate.scoring import average_over
 from cryjax.evaluate.table import Outcome, cell, in_words
 
 STYLE = """
@@ -114,7 +115,7 @@ def write(workdir: pathlib.Path, parts: Parts) -> pathlib.Path:
     """Writes `report.html` into the workdir and returns its path."""
     corpus, drawn = parts.corpus, _best(parts)
     labels, groups = corpus.labels[parts.split.test], corpus.groups[parts.split.test]
-    mean = pictures.mean_by(parts.embeddings, parts.owner)
+    mean = average_over(parts.embeddings, parts.owner, len(labels))
     named = f"{drawn.mode}, seed {drawn.seed}, fold {drawn.fold}"
     sections = [
         ("Results", _results(parts)),

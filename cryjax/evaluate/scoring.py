@@ -1,5 +1,7 @@
 """From windows to recordings to groups: scores are averaged, one level at a time."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 
@@ -28,3 +30,21 @@ def to_groups(
     owner = owner.ravel()
     merged = average_over(scores, owner, pairs.shape[1])
     return merged, pairs[1].astype(int), pairs[0]
+
+
+class Scored(NamedTuple):
+    """Predictions beside the truth.
+
+    Attributes:
+      scores: (n, classes), rows sum to one.
+      labels: (n,).
+      groups: (n,).
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+    def at(self, level: str) -> "Scored":
+        """Of recordings, or averaged by group."""
+        return self if level == "recording" else Scored(*to_groups(*self))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryjax.evaluate.metrics import NAMES, score
-from cryjax.evaluate.scoring import to_groups
+from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import group_bootstrap, over_seeds
 
 LEVELS = ("recording", "group")
@@ -25,24 +25,16 @@ class Outcome:
       seed: Of the run.
       fold: Test splits, comma-separated.
       rows: (n,) clip numbers.
-      scores: (n, classes), rows sum to one.
-      labels: (n,).
-      groups: (n,).
+      test: Predictions of these clips.
+      val: Predictions of the validation part, which thresholds and temperatures are chosen on.
     """
 
     mode: str
     seed: int
     fold: str
     rows: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-
-    def at(self, level: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scores, labels and groups of recordings, or averaged by group."""
-        if level == "recording":
-            return self.scores, self.labels, self.groups
-        return to_groups(self.scores, self.labels, self.groups)
+    test: Scored
+    val: Scored | None = None
 
 
 def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dict[str, Any]]:
@@ -54,13 +46,16 @@ def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dic
     for mode in dict.fromkeys(outcome.mode for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.mode == mode]
         folds = {
-            f: [o.at(level) for o in mine if o.fold == f] for f in sorted({o.fold for o in mine})
+            f: [o.test.at(level) for o in mine if o.fold == f]
+            for f in sorted({o.fold for o in mine})
         }
         parts = [
             (np.stack([scores for scores, _, _ in runs]), *runs[0][1:]) for runs in folds.values()
         ]
         seeds = sorted({o.seed for o in mine})
-        values = {seed: [score(*o.at(level)[:2]) for o in mine if o.seed == seed] for seed in seeds}
+        values = {
+            seed: [score(*o.test.at(level)[:2]) for o in mine if o.seed == seed] for seed in seeds
+        }
         intervals = group_bootstrap(parts)
         row: dict[str, Any] = {
             "mode": mode,
@@ -123,7 +118,7 @@ def save(
         head = ["mode", "seed", "fold", "path", "start_s", "group", "label", "predicted"]
         writer.writerow(head + [f"p_{name}" for name in corpus.classes])
         for o in outcomes:
-            for row, p, y in zip(o.rows, o.scores, o.labels, strict=True):
+            for row, p, y in zip(o.rows, o.test.scores, o.test.labels, strict=True):
                 clip, guess = corpus.clips[row], corpus.classes[p.argmax()]
                 fixed = [clip.path, clip.start_s, clip.group, corpus.classes[y], guess]
                 writer.writerow([o.mode, o.seed, o.fold, *fixed, *(f"{x:.6f}" for x in p)])

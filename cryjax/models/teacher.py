@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cryjax.models.layers import Dropout
-from cryjax.types import Moved
+from cryjax.types import Moved, Scalar
 
 
 def frozen_copy(module: Any) -> Any:
@@ -29,7 +29,7 @@ def frozen_copy(module: Any) -> Any:
     return copy
 
 
-def move_towards(teacher: Any, student: Any, *, decay: float) -> None:
+def move_towards(teacher: Any, student: Any, *, decay: float | Scalar) -> None:
     """Moves every parameter: t <- decay t + (1 - decay) s; statistics are left alone."""
 
     def towards(old, new):

@@ -12,7 +12,7 @@ from cryjax.augment import Policy
 from cryjax.models.heads import Classifier, CosineClassifier
 from cryjax.objectives import losses
 from cryjax.objectives.base import OnViews
-from cryjax.types import Batch, Mel, Metrics, RngKey, Scalar, Views
+from cryjax.types import Batch, Fixed, Mel, Metrics, RngKey, Scalar, Views
 
 HEADS = ("linear", "cosine")
 
@@ -49,9 +49,9 @@ class Supervised(OnViews):
         if (mixup or head == "cosine") and set(class_weights) != {1.0}:
             raise ValueError("class weights need a linear head without mixup; balance by sampling")
         self.encoder, self.policy, self.cosine = encoder, policy, head == "cosine"
-        self.class_weights = tuple(class_weights)
+        self.class_weights = Fixed(jnp.asarray(class_weights, jnp.float32))
         kind = CosineClassifier if self.cosine else Classifier
-        self.head = kind(encoder.features, len(self.class_weights), rngs=rngs)
+        self.head = kind(encoder.features, len(class_weights), rngs=rngs)
         (self.margin, self.scale), self.mixup = angle, mixup
 
     def logits(self, mel: Mel) -> Float[Array, "batch classes"]:
@@ -76,7 +76,7 @@ class Supervised(OnViews):
         k_policy, k_mix = jax.random.split(key)
         views, labels = self.augment(batch, k_policy), batch["label"]
         soft = "target" in batch or self.mixup > 0
-        targets = batch.get("target", jax.nn.one_hot(labels, len(self.class_weights)))
+        targets = batch.get("target", jax.nn.one_hot(labels, self.class_weights.shape[0]))
         if self.mixup:
             views, targets = self._mixed(k_mix, views, targets)
         scores = self.head(self.encoder(views[:, 0]))
@@ -87,5 +87,5 @@ class Supervised(OnViews):
             )
         if soft:
             return losses.soft_cross_entropy(scores, targets), {"accuracy": hit}
-        weights = jnp.asarray(self.class_weights)
-        return losses.cross_entropy(scores, labels, weights), {"accuracy": hit}
+        weighted = losses.cross_entropy(scores, labels, self.class_weights[...])
+        return weighted, {"accuracy": hit}

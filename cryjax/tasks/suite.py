@@ -1,6 +1,7 @@
 """A suite: for every fold and seed, pre-train and judge; then one table and one report."""
 
 import copy
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -11,6 +12,7 @@ from cryjax.evaluate import report, table
 from cryjax.evaluate.table import Outcome
 from cryjax.tasks import pretrain, transfer
 from cryjax.tasks.common import Config, names, open_data
+from cryjax.tasks.judged import about
 
 
 def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
@@ -51,11 +53,11 @@ def run(config: Config, workdir: pathlib.Path) -> None:
             chosen |= {"checkpoint": str(place / "pretrain"), "seed": seed, "seeds": 1}
             print(f"{place.name}: judging")
             judged, found = transfer.judge(chosen, place / "transfer", [seed])
-            outcomes += [Outcome(o.mode, seed, *_rest(o)) for o in found]
+            outcomes += [dataclasses.replace(o, seed=seed) for o in found]
             curves.append(place / "pretrain")
     if jax.process_index():
         return
-    facts = transfer.about(judged)
+    facts = about(judged)
     facts |= {
         "title": f"{facts['title'].split(',')[0]}, test folds {config['folds'] or 'test'}",
         "seeds": f"{config['seeds']} a fold, each of pre-training, head and batches",
@@ -67,7 +69,3 @@ def run(config: Config, workdir: pathlib.Path) -> None:
     parts = transfer.report_parts(judged, outcomes, rows, facts, judged.config, curves)
     parts.config.update(suite=json.loads(json.dumps(config)))
     print(f"report: {report.write(workdir, parts)}")
-
-
-def _rest(outcome: Outcome) -> tuple:
-    return outcome.fold, outcome.rows, outcome.scores, outcome.labels, outcome.groups

@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics as sk
 
 from cryjax.evaluate.metrics import NAMES, confusion, score
-from cryjax.evaluate.scoring import average_over, softmax, to_groups
+from cryjax.evaluate.scoring import Scored, average_over, softmax, to_groups
 from cryjax.evaluate.statistics import group_bootstrap, over_seeds, weighted_scores
 from cryjax.evaluate.table import Outcome, as_markdown, cell, summarise
 
@@ -80,7 +80,9 @@ def test_seed_spread_and_group_interval_are_apart():
     assert np.isnan(over_seeds([0.5])[1])
     scores, labels, groups = predictions()
     rows = np.arange(len(labels))
-    outcomes = [Outcome("linear", s, f, rows, scores, labels, groups) for s in (0, 1) for f in "ab"]
+    outcomes = [
+        Outcome("linear", s, f, rows, Scored(scores, labels, groups)) for s in (0, 1) for f in "ab"
+    ]
     (row,) = summarise(outcomes)
     assert (row["seeds"], row["folds"], row["groups"]) == (2, 2, 2 * len(set(groups)))
     assert row["accuracy"]["standard_error"] == 0

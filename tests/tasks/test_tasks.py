@@ -20,6 +20,8 @@ from cryjax.tasks import export as export_task
 from cryjax.tasks import pretrain as pretrain_task
 from cryjax.tasks import suite as suite_task
 from cryjax.tasks import transfer as transfer_task
+from cryjax.tasks.judged import prepare
+from cryjax.tasks.training import make_probe
 from cryjax.train.checkpoint import load_meta, load_model
 from cryjax.train.log import load_metrics
 
@@ -112,7 +114,7 @@ def judged(smoke, trained, tmp_path_factory):
 
 def test_a_probe_reads_embeddings_made_once_unless_it_augments(judged, smoke, trained):
     _, config = judged
-    there = transfer_task.prepare(config)
+    there = prepare(config)
     h, owner = there.embeddings("linear", 0)
     kept = embedded_corpus(there.corpus, there.rows, h, owner)
     own = np.concatenate([np.arange(n) for n in np.bincount(owner)])
@@ -121,7 +123,7 @@ def test_a_probe_reads_embeddings_made_once_unless_it_augments(judged, smoke, tr
     assert there.embeddings("random_knn", 1)[0] is not h
     noisy = smoke(transfer, checkpoint=str(trained), **{"augment.order": "noise,normalise"})
     for chosen, frames in ((config, 1), (noisy, config["data"]["frames"])):
-        probe = transfer_task._make_probe("linear", transfer_task.prepare(chosen))
+        probe = make_probe("linear", prepare(chosen))
         assert probe.settings.frames == frames
 
 
