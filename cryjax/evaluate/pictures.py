@@ -44,6 +44,29 @@ def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
     return figure
 
 
+def fraction_curve(points: Sequence[dict[str, Any]], metric: str) -> Any:
+    """A metric by labelled recordings: band of two standard errors over seeds, bars over groups."""
+    figure, axis = plt.subplots(figsize=(6.5, 4))
+    for name in dict.fromkeys(point["encoder"] for point in points):
+        mine = sorted((p for p in points if p["encoder"] == name), key=lambda p: p["clips"])
+        x = np.array([p["clips"] for p in mine])
+        mean, error = (np.array([p[metric][k] for p in mine]) for k in ("mean", "standard_error"))
+        low, high = np.array([p[metric]["interval"] for p in mine]).T
+        (line,) = axis.plot(x, mean, marker="o", markersize=4, label=name)
+        band = 2 * np.nan_to_num(error)
+        axis.fill_between(x, mean - band, mean + band, color=line.get_color(), alpha=0.25)
+        axis.vlines(x, low, high, color=line.get_color(), alpha=0.5, linewidth=1)
+    axis.set_xscale("log")
+    ticks = sorted({round(p["clips"]) for p in points})
+    axis.set_xticks(ticks, [str(t) for t in ticks], fontsize=8)
+    axis.minorticks_off()
+    axis.set(xlabel="labelled recordings", ylabel=metric.replace("_", " "))
+    axis.set_title("band: ± 2 standard errors over seeds; bars: 95 % over groups", fontsize=8)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
 def roc(outcome: Outcome, classes: Sequence[str]) -> Any:
     """ROC curve: of the second class of two, or of each class against the rest."""
     figure, axis = plt.subplots(figsize=(4.5, 4.5))

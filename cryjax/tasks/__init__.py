@@ -3,6 +3,7 @@
 TASKS = {
     "pretrain": "cryjax.tasks.pretrain",
     "transfer": "cryjax.tasks.transfer",
+    "label_fractions": "cryjax.tasks.label_fractions",
     "suite": "cryjax.tasks.suite",
     "ablate": "cryjax.tasks.ablate",
     "export": "cryjax.tasks.export",

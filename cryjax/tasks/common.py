@@ -29,6 +29,14 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def numbers(text: str) -> list[float]:
+    """A comma-separated setting as numbers."""
+    try:
+        return [float(name) for name in names(text)]
+    except ValueError:
+        raise ValueError(f"expected numbers with commas between them, got {text!r}") from None
+
+
 def open_data(data: Config) -> Corpus:
     """Opens `data.dirs` and behind them, where a task has such, `extra_dirs` and `replay_dirs`.
 

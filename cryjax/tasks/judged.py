@@ -165,8 +165,8 @@ def _labels_in_words(judged: Judged) -> str:
     return f"{100 * chosen['fraction']:g} % of it by {chosen['unit']}, drawn by seed: {known} clips"
 
 
-def about(judged: Judged) -> dict[str, Any]:
-    """What every table says about its numbers."""
+def about(judged: Judged, selection: str) -> dict[str, Any]:
+    """What every table says about its numbers; `selection` is how validation was used."""
     corpus, split, data = judged.corpus, judged.split, judged.config["data"]
     info = corpus.sets[0].info
     seen = set(judged.meta.get("pretrained_groups", []))
@@ -178,7 +178,7 @@ def about(judged: Judged) -> dict[str, Any]:
         "clips": {k: len(getattr(split, k)) for k in ("train", "val", "test")},
         "groups": {k: len(set(corpus.groups[getattr(split, k)])) for k in ("train", "val", "test")},
         "labels": _labels_in_words(judged),
-        "selection": f"step with the best {judged.config['probe']['settings']['select']} on val",
+        "selection": selection,
         "test groups seen (unlabelled) in pre-training": f"{len(test & seen)} of {len(test)}",
         "licence": info["licence"],
         "checkpoint": judged.config["checkpoint"] or "none",

@@ -57,7 +57,7 @@ def run(config: Config, workdir: pathlib.Path) -> None:
             curves.append(place / "pretrain")
     if jax.process_index():
         return
-    facts = about(judged)
+    facts = about(judged, transfer.selected_by(config["transfer"]))
     facts |= {
         "title": f"{facts['title'].split(',')[0]}, test folds {config['folds'] or 'test'}",
         "seeds": f"{config['seeds']} a fold, each of pre-training, head and batches",

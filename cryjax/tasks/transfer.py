@@ -121,13 +121,18 @@ def _save_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     temporary.replace(path)
 
 
+def selected_by(config: Config) -> str:
+    """How a step was picked, in words."""
+    return f"step with the best {config['probe']['settings']['select']} on val"
+
+
 def run(config: Config, workdir: pathlib.Path) -> None:
     """Judges as `configs/transfer.py` and `configs/knn.py` describe."""
     seeds = [config["seed"] + i for i in range(config["seeds"])]
     judged, outcomes = judge(config, workdir, seeds)
     if jax.process_index():
         return
-    facts = about(judged)
+    facts = about(judged, selected_by(config))
     rows = table.save(workdir, outcomes, judged.corpus, facts)
     print(table.as_markdown(rows, facts["title"]))
     path = report.write(workdir, report_parts(judged, outcomes, rows, facts, config))

@@ -35,13 +35,6 @@ def arrays(workdir, step):
     return jax.tree.leaves(nnx.state(encoder)) + jax.tree.leaves(nnx.state(projector))
 
 
-@pytest.fixture(scope="module")
-def trained(smoke, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run")
-    pretrain_task.run(smoke(simclr), workdir)
-    return workdir
-
-
 def test_a_stopped_and_resumed_run_is_the_straight_run(smoke, trained, tmp_path, interrupted):
     config = smoke(simclr)
     interrupted(config, tmp_path)
