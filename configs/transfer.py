@@ -23,6 +23,16 @@ from ml_collections import ConfigDict
 from configs import common
 
 
+def clinical() -> ConfigDict:
+    """See `cryjax.evaluate.clinic.Clinical`; `subgroups` are manifest columns."""
+    return ConfigDict(
+        {
+            "positive": "", "normal": "", "specificities": (0.8, 0.9, 0.95), "prevalence": 0.0,
+            "reference": "random_linear", "subgroups": ("site", "device", "sex", "age"),
+        }
+    )  # fmt: skip
+
+
 def semi() -> ConfigDict:
     """`ratio`: unlabelled rows of a batch for each labelled one; the others by mode.
 
@@ -63,6 +73,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.augment = common.augment("normalise")
     config.label = ConfigDict({"fraction": 1.0, "unit": "group"})
     config.semi = semi()
+    config.clinical = clinical()
     config.knn = ConfigDict({"k": 20, "features": "h"})
     adam = {"name": "adamw", "weight_decay": 1e-4, "decay": "kernels", "schedule": "cosine"}
     config.probe = ConfigDict(

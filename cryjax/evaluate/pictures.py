@@ -6,18 +6,16 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.metrics import roc_curve
 
 from cryjax.data.pipeline import Corpus
-from cryjax.evaluate import metrics
+from cryjax.evaluate import calibration, metrics
+from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.table import Outcome
 from cryjax.train.log import load_metrics
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-
-GROUPS_SHOWN = 12
 
 
 def close(figure: Any) -> None:
@@ -26,17 +24,19 @@ def close(figure: Any) -> None:
 
 
 def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
-    """Loss, and the kNN score where it was measured, of each pre-training run."""
-    names = ["loss", "knn_balanced_accuracy", "positive_cosine"]
+    """Loss, accuracy and what validation said of each run, as far as they were measured."""
+    names = ["loss", "val_loss", "accuracy", "val_accuracy", "knn_balanced_accuracy",
+             "positive_cosine"]  # fmt: skip
     histories = {run: load_metrics(run) for run in runs}
     names = [n for n in names if any(n in row for rows in histories.values() for row in rows)]
-    figure, axes = plt.subplots(1, max(len(names), 1), figsize=(4.5 * max(len(names), 1), 3),
+    figure, axes = plt.subplots(1, max(len(names), 1), figsize=(3.8 * max(len(names), 1), 3),
                                 squeeze=False)  # fmt: skip
     for name, axis in zip(names, axes[0], strict=False):
         for run, rows in histories.items():
+            named = run.name if run.parent.name == "curves" else run.parent.name
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:
-                axis.plot(*zip(*points, strict=True), label=run.parent.name, linewidth=1.2)
+                axis.plot(*zip(*points, strict=True), label=named, linewidth=1.2)
         axis.set(xlabel="step", ylabel=name.replace("_", " "))
         axis.grid(alpha=0.3)
     if 1 < len(runs) <= 12:
@@ -102,25 +102,16 @@ def confusion(outcome: Outcome, classes: Sequence[str]) -> Any:
     return figure
 
 
-def embedding_map(
-    mean: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes: Sequence[str]
-) -> Any:
-    """Two principal components, coloured by class and by group (the largest groups named)."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.8))
-    flat = PCA(2).fit_transform(mean) if len(mean) > 2 else np.zeros((len(mean), 2))
-    colours = plt.get_cmap("tab20")
-    for c, name in enumerate(classes):
-        axes[0].scatter(*flat[labels == c].T, s=14, color=colours(c % 20), label=name)
-    names, counts = np.unique(groups, return_counts=True)
-    shown = names[np.argsort(-counts, kind="stable")][:GROUPS_SHOWN]
-    others = ~np.isin(groups, shown)
-    axes[1].scatter(*flat[others].T, s=10, color="lightgrey", label="other groups")
-    for g, name in enumerate(shown):
-        axes[1].scatter(*flat[groups == name].T, s=14, color=colours(g % 20), label=name[:16])
-    for axis, title in zip(axes, ("by class", "by group"), strict=True):
-        axis.set(title=title, xlabel="component 1", ylabel="component 2")
-        axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.tight_layout()
+def reliability(scored: Scored) -> Any:
+    """Share of hits by confidence; the diagonal is what probabilities promise."""
+    confidence, hits, counts = np.array(calibration.reliability(*scored[:2])).T
+    figure, axis = plt.subplots(figsize=(4.5, 4.5))
+    axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
+    axis.plot(confidence, hits, marker="o", linewidth=1.2)
+    for x, y, n in zip(confidence, hits, counts, strict=True):
+        axis.annotate(f"{n:.0f}", (x, y), fontsize=7, xytext=(4, -8), textcoords="offset points")
+    axis.set(xlabel="probability of the class named", ylabel="share that is right", aspect="equal",
+             xlim=(0, 1.02), ylim=(-0.02, 1.02))  # fmt: skip
     return figure
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cryjax.evaluate.metrics import NAMES, score
+from cryjax.data.manifest import save_csv
+from cryjax.evaluate.estimates import Found, estimate, parts_of
+from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.scoring import Scored
-from cryjax.evaluate.statistics import group_bootstrap, over_seeds
 
 LEVELS = ("recording", "group")
 
@@ -44,34 +45,43 @@ def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dic
     """
     rows = []
     for mode in dict.fromkeys(outcome.mode for outcome in outcomes):
-        mine = [outcome for outcome in outcomes if outcome.mode == mode]
-        folds = {
-            f: [o.test.at(level) for o in mine if o.fold == f]
-            for f in sorted({o.fold for o in mine})
-        }
-        parts = [
-            (np.stack([scores for scores, _, _ in runs]), *runs[0][1:]) for runs in folds.values()
-        ]
-        seeds = sorted({o.seed for o in mine})
-        values = {
-            seed: [score(*o.test.at(level)[:2]) for o in mine if o.seed == seed] for seed in seeds
-        }
-        intervals = group_bootstrap(parts)
-        row: dict[str, Any] = {
-            "mode": mode,
-            "level": level,
-            "seeds": len(seeds),
-            "folds": len(folds),
-        }
-        row["groups"] = sum(len(np.unique(groups)) for _, _, groups in parts)
-        for name in NAMES:
-            by_seed = [float(np.mean([v[name] for v in values[seed]])) for seed in seeds]
-            mean, error = over_seeds(by_seed)
-            low, high = intervals[name]
-            row[name] = {"mean": mean, "standard_error": error, "interval": [low, high],
-                         "by_seed": by_seed}  # fmt: skip
-        rows.append(row)
+        found = runs_of(outcomes, mode, level)
+        row: dict[str, Any] = {"mode": mode, "level": level}
+        row["seeds"] = len({seed for _, seed, _ in found})
+        row["folds"] = len({fold for fold, _, _ in found})
+        row["groups"] = sum(len(np.unique(groups)) for _, _, groups in parts_of(found))
+        rows.append(row | estimate(found))
     return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells for people, the numbers behind them for programs.
+
+    Attributes:
+      title: Heading.
+      header: Of the columns.
+      rows: Cells.
+      note: What the numbers are.
+      raw: One dictionary a row.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str
+    raw: Sequence[dict[str, Any]]
+
+    def as_markdown(self) -> str:
+        """Title, note and cells."""
+        head = f"| {' | '.join(self.header)} |\n|{'---|' * len(self.header)}"
+        body = "\n".join(f"| {' | '.join(map(str, row))} |" for row in self.rows)
+        return f"**{self.title}**\n\n{self.note}\n\n{head}\n{body}"
+
+
+def runs_of(outcomes: Sequence[Outcome], mode: str, level: str = "recording") -> Found:
+    """(fold, seed, test predictions) of every run of a mode."""
+    return [(o.fold, o.seed, o.test.at(level)) for o in outcomes if o.mode == mode]
 
 
 def cell(value: dict[str, Any]) -> str:
@@ -102,17 +112,47 @@ def as_markdown(rows: Sequence[dict[str, Any]], title: str) -> str:
 
 
 def save(
-    workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Any, about: dict
-) -> list[dict]:
-    """Writes metrics.json, results.md and predictions.csv; returns the recording-level rows."""
+    workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Any, about: dict,
+    more: Sequence[Table] = (),
+) -> list[dict]:  # fmt: skip
+    """Writes metrics.json, results.md, results.csv and predictions.csv.
+
+    Args:
+      workdir: Where to.
+      outcomes: Predictions of every mode, seed and fold.
+      corpus: That was judged on.
+      about: What the numbers are.
+      more: Further tables.
+
+    Returns:
+      The rows by recording.
+    """
     tables = {level: summarise(outcomes, level) for level in LEVELS}
-    (workdir / "metrics.json").write_text(
-        json.dumps({"about": about, "table": tables}, indent=2) + "\n", encoding="utf-8"
-    )
+    found = {"about": about, "table": tables, "more": {t.title: t.raw for t in more}}
+    text = json.dumps(found, indent=2)
+    (workdir / "metrics.json").write_text(text + "\n", encoding="utf-8")
     text = [as_markdown(tables[level], f"{about['title']}, by {level}") for level in LEVELS]
     notes = [f"- {key}: {in_words(value)}" for key, value in about.items() if key != "title"]
-    body = "\n\n".join([*text, "\n".join(notes)])
+    body = "\n\n".join([*text, *(t.as_markdown() for t in more), "\n".join(notes)])
     (workdir / "results.md").write_text(body + "\n", encoding="utf-8")
+    save_csv(workdir / "results.csv", [r for level in LEVELS for r in _flat(tables[level])])
+    _save_predictions(workdir, outcomes, corpus)
+    return tables["recording"]
+
+
+def _flat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a mode and metric."""
+    keys = ("mode", "level", "seeds", "folds", "groups")
+    return [
+        {key: row[key] for key in keys}
+        | {"metric": name, "mean": row[name]["mean"], "standard_error": row[name]["standard_error"]}
+        | dict(zip(("low", "high"), row[name]["interval"], strict=True))
+        for row in rows
+        for name in NAMES
+    ]
+
+
+def _save_predictions(workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Any) -> None:
     with (workdir / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         head = ["mode", "seed", "fold", "path", "start_s", "group", "label", "predicted"]
@@ -122,4 +162,3 @@ def save(
                 clip, guess = corpus.clips[row], corpus.classes[p.argmax()]
                 fixed = [clip.path, clip.start_s, clip.group, corpus.classes[y], guess]
                 writer.writerow([o.mode, o.seed, o.fold, *fixed, *(f"{x:.6f}" for x in p)])
-    return tables["recording"]

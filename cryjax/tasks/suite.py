@@ -2,13 +2,11 @@
 
 import copy
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
 import jax
 
-from cryjax.evaluate import report, table
 from cryjax.evaluate.table import Outcome
 from cryjax.tasks import pretrain, transfer
 from cryjax.tasks.common import Config, names, open_data
@@ -64,8 +62,4 @@ def run(config: Config, workdir: pathlib.Path) -> None:
         "pre-training steps": config["pretrain"]["steps"],
         "pre-training batch": config["pretrain"]["batch_size"],
     }
-    rows = table.save(workdir, outcomes, judged.corpus, facts)
-    print("\n" + table.as_markdown(rows, facts["title"]))
-    parts = transfer.report_parts(judged, outcomes, rows, facts, judged.config, curves)
-    parts.config.update(suite=json.loads(json.dumps(config)))
-    print(f"report: {report.write(workdir, parts)}")
+    transfer.publish(workdir, judged, outcomes, facts, curves, {"suite": config})

@@ -1,15 +1,17 @@
 """Judging: from a checkpoint directory alone to a table, predictions and a report."""
 
+import dataclasses
 import functools
 import json
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cryjax.evaluate import report, table
+from cryjax.evaluate import clinic, report, table
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
 from cryjax.evaluate.probe import FILTERS
 from cryjax.evaluate.scoring import Scored
@@ -133,10 +135,35 @@ def run(config: Config, workdir: pathlib.Path) -> None:
     if jax.process_index():
         return
     facts = about(judged, selected_by(config))
-    rows = table.save(workdir, outcomes, judged.corpus, facts)
-    print(table.as_markdown(rows, facts["title"]))
-    path = report.write(workdir, report_parts(judged, outcomes, rows, facts, config))
-    print(f"report: {path}")
+    publish(workdir, judged, outcomes, facts)
+
+
+def publish(
+    workdir: pathlib.Path, judged: Judged, outcomes: list[Outcome], facts: dict[str, Any],
+    curves: list[pathlib.Path] | None = None, more: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Writes tables, predictions and report, and prints the first.
+
+    Args:
+      workdir: Where to.
+      judged: What was judged; of several folds the last.
+      outcomes: Of all folds.
+      facts: What the numbers are.
+      curves: Pre-training runs, by default that of the checkpoint.
+      more: Further settings for the report's end.
+    """
+    chosen = clinic.Clinical(**judged.config["clinical"])
+    extra = clinic.tables(
+        outcomes, judged.corpus, chosen, drawn=report.drawn(outcomes).mode,
+        leaky="LEAKY" in facts["split rule"],
+    )  # fmt: skip
+    rows = table.save(workdir, outcomes, judged.corpus, facts, extra)
+    print("\n" + table.as_markdown(rows, facts["title"]))
+    config = judged.config | (more or {})
+    parts = report_parts(judged, outcomes, rows, facts, config, curves)
+    trained = sorted(path.parent for path in workdir.glob("**/curves/*/metrics.jsonl"))
+    parts = dataclasses.replace(parts, tables=extra, training=trained)
+    print(f"report: {report.write(workdir, parts)}")
 
 
 def report_parts(

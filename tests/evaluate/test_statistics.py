@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn import metrics as sk
 
 from cryjax.evaluate.metrics import NAMES, confusion, score
 from cryjax.evaluate.scoring import Scored, average_over, softmax, to_groups
-from cryjax.evaluate.statistics import group_bootstrap, over_seeds, weighted_scores
+from cryjax.evaluate.statistics import (
+    group_bootstrap,
+    over_seeds,
+    paired_bootstrap,
+    weighted_scores,
+)
 from cryjax.evaluate.table import Outcome, as_markdown, cell, summarise
 
 
@@ -100,3 +106,44 @@ def test_windows_average_to_clips_and_clips_to_groups():
     np.testing.assert_allclose(merged, [[0.5, 0.5], [0, 1]])
     assert labels.tolist() == [0, 1]
     assert groups.tolist() == ["baby1", "baby1"]
+
+
+def test_the_paired_bootstrap_sees_a_difference_that_separate_intervals_hide():
+    scores, labels, groups = predictions(n=300)
+    rng = np.random.default_rng(3)
+    worse = softmax(
+        np.log(scores) - 0.25 * np.eye(3)[labels] + 0.05 * rng.normal(size=scores.shape)
+    )
+    ours, theirs = ([(s[None], labels, groups)] for s in (scores, worse))
+    gain = paired_bootstrap(ours, theirs, resamples=500)["accuracy"]
+    alone = [group_bootstrap(p, resamples=500)["accuracy"] for p in (ours, theirs)]
+    assert alone[0][0] < alone[1][1]  # the intervals overlap
+    assert gain[0] > 0
+    assert gain[2] < 0.05
+    nothing = paired_bootstrap(ours, ours, resamples=200)["auc"]
+    assert nothing == (0.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match="the same recordings in one order"):
+        paired_bootstrap(ours, [(worse[None], labels[::-1], groups)])
+
+
+def auc_alone(scores, labels, weights):
+    found = weighted_scores(scores, labels, weights)
+    return {name: found[name] for name in ("accuracy", "auc")}
+
+
+def test_intervals_cover_the_truth():
+    """Binormal scores: AUC Phi(d / sqrt 2), accuracy Phi(d / 2); two recordings a group, alike."""
+    rng, distance, groups = np.random.default_rng(0), 1.5, 80
+    truth = {"auc": norm.cdf(distance / 2**0.5), "accuracy": norm.cdf(distance / 2)}
+    covered, simulations = dict.fromkeys(truth, 0), 400
+    for _ in range(simulations):
+        labels = np.arange(groups) % 2
+        score = rng.normal(size=groups) + distance * (labels - 0.5)
+        labels, score = labels.repeat(2), score.repeat(2) + 1e-3 * rng.normal(size=2 * groups)
+        both = softmax(np.stack([-score, score], axis=1))
+        part = (both[None], labels, np.arange(groups).repeat(2).astype(str))
+        found = group_bootstrap([part], auc_alone, resamples=400)
+        for name, value in truth.items():
+            covered[name] += int(found[name][0] <= value <= found[name][1])
+    for name, count in covered.items():
+        assert 0.92 <= count / simulations <= 0.98, (name, count / simulations)

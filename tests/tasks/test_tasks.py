@@ -134,7 +134,7 @@ def test_judging_writes_table_predictions_and_a_report(judged):
     assert len(predictions) == n * (1 + 1 + 2 * 4)
     assert all(abs(float(p["p_noise"]) + float(p["p_tone"]) - 1) < 1e-5 for p in predictions)
     page = (workdir / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert "http://" not in page
     assert "https://" not in page
 

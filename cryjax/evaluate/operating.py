@@ -1,0 +1,145 @@
+"""Operating points: a threshold is chosen on validation and then only applied."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.statistics import weighted_confusion
+
+YOUDEN = "Youden"
+
+
+class Threshold(NamedTuple):
+    """A cut on the positive class's score, and who it was chosen on.
+
+    Attributes:
+      value: Scores at or above are called positive.
+      rule: Such as "specificity 0.9" or "Youden".
+      positive: Index of the positive class.
+      chosen_on: Groups that it has seen.
+    """
+
+    value: float
+    rule: str
+    positive: int
+    chosen_on: frozenset[str]
+
+
+def require_apart(chosen_on: frozenset[str], tested: np.ndarray, what: str) -> None:
+    """Refuses to test something on groups that it was chosen on."""
+    if shared := sorted(chosen_on & {str(g) for g in tested}):
+        raise ValueError(
+            f"{what} was chosen on {len(shared)} groups that it is now tested on, such as "
+            f"{shared[:3]}; choose it on the validation part"
+        )
+
+
+def choose_threshold(
+    val: Scored, *, positive: int = 1, specificity: float | None = None
+) -> Threshold:
+    """The threshold of the most sensitivity at a specificity, or of the largest Youden index.
+
+    Args:
+      val: Predictions of the validation part.
+      positive: Index of the positive class; all others are negative.
+      specificity: To keep at least on validation; None maximises sensitivity + specificity - 1,
+        the highest of equal thresholds.
+
+    Raises:
+      ValueError: Validation lacks positives or negatives.
+    """
+    score, truth = val.scores[:, positive], val.labels == positive
+    if truth.all() or not truth.any():
+        raise ValueError("a threshold needs positives and negatives in the validation part")
+    cuts = np.r_[np.inf, np.unique(score)[::-1]]
+    above = score[None] >= cuts[:, None]
+    sensitive, specific = above[:, truth].mean(axis=1), 1 - above[:, ~truth].mean(axis=1)
+    if specificity is None:
+        at, rule = int(np.argmax(sensitive + specific)), YOUDEN
+    else:
+        at = int(np.flatnonzero(specific >= specificity - 1e-12).max())
+        rule = f"specificity {specificity:g}"
+    return Threshold(float(cuts[at]), rule, positive, frozenset(map(str, val.groups)))
+
+
+def decide(threshold: Threshold, test: Scored) -> Scored:
+    """(n, 2) decisions and labels 0 and 1; refused on the groups the threshold was chosen on."""
+    require_apart(threshold.chosen_on, test.groups, "the threshold")
+    called = test.scores[:, threshold.positive] >= threshold.value
+    truth = (test.labels == threshold.positive).astype(int)
+    return Scored(np.stack([~called, called], axis=1).astype(float), truth, test.groups)
+
+
+def rates(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Sensitivity and specificity of (n, 2) decisions; a `statistics.Statistic`."""
+    table = weighted_confusion(scores, labels, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        right = table.diagonal(axis1=1, axis2=2) / table.sum(axis=2)
+    return {"sensitivity": right[:, 1], "specificity": right[:, 0]}
+
+
+def predictive_values(
+    sensitivity: float, specificity: float, prevalence: float
+) -> tuple[float, float]:
+    """PPV and NPV where a stated share of people is ill (Bayes); NaN where nobody is called so."""
+    if not 0 < prevalence < 1:
+        raise ValueError(f"prevalence must lie between 0 and 1, got {prevalence}")
+    ill, well = prevalence, 1 - prevalence
+    called = sensitivity * ill + (1 - specificity) * well
+    cleared = specificity * well + (1 - sensitivity) * ill
+    ppv = sensitivity * ill / called if called else np.nan
+    return float(ppv), float(specificity * well / cleared if cleared else np.nan)
+
+
+def icbhi_score(normal: int):
+    """The ICBHI challenge's measures as a `statistics.Statistic`.
+
+    Args:
+      normal: Index of the class "normal".
+
+    Returns:
+      A function whose values are "icbhi_specificity", "icbhi_sensitivity" (the exact abnormal class
+      must be named), "icbhi_score" (their mean), and "binary_sensitivity" and "binary_score", where
+      any abnormal class counts (never lower).
+    """
+
+    def statistic(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray):
+        table = weighted_confusion(scores, labels, weights)
+        ill = np.arange(table.shape[1]) != normal
+        with np.errstate(invalid="ignore", divide="ignore"):
+            specific = table[:, normal, normal] / table[:, normal].sum(axis=1)
+            total = table[:, ill].sum(axis=(1, 2))
+            exact = table.diagonal(axis1=1, axis2=2)[:, ill].sum(axis=1) / total
+            noticed = table[:, ill][:, :, ill].sum(axis=(1, 2)) / total
+        return {
+            "icbhi_specificity": specific,
+            "icbhi_sensitivity": exact,
+            "icbhi_score": (specific + exact) / 2,
+            "binary_sensitivity": noticed,
+            "binary_score": (specific + noticed) / 2,
+        }
+
+    return statistic
+
+
+def equal_error_rate(score: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+    """Where false acceptances and false rejections of verification pairs are equal.
+
+    Args:
+      score: (pairs,) similarity.
+      same: (pairs,) whether both recordings are of one speaker.
+
+    Returns:
+      The rate (between the two steps around the crossing, linearly) and the threshold there.
+    """
+    if same.all() or not same.any():
+        raise ValueError("an equal error rate needs pairs of both kinds")
+    cuts = np.r_[np.inf, np.unique(score)[::-1]]
+    above = np.array([score >= cut for cut in cuts])
+    accepted, rejected = above[:, ~same].mean(axis=1), 1 - above[:, same].mean(axis=1)
+    at = int(np.argmax(accepted >= rejected))
+    gap, step = rejected[at - 1] - accepted[at - 1], accepted[at] - rejected[at]
+    share = gap / (gap + step)
+    rate = accepted[at - 1] + share * (accepted[at] - accepted[at - 1])
+    return float(rate), float(cuts[at])
