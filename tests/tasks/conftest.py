@@ -1,7 +1,8 @@
 import pytest
 
-from configs import simclr
+from configs import simclr, transfer
 from cryjax.tasks import pretrain
+from cryjax.tasks import transfer as transfer_task
 
 
 @pytest.fixture(scope="session")
@@ -10,3 +11,13 @@ def trained(smoke, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run")
     pretrain.run(smoke(simclr), workdir)
     return workdir
+
+
+@pytest.fixture(scope="session")
+def judged(smoke, trained, tmp_path_factory):
+    """A judged run: its workdir and config."""
+    workdir = tmp_path_factory.mktemp("judged")
+    config = smoke(transfer, checkpoint=str(trained), seeds=2,
+                   modes="majority,knn,random_knn,linear,linear_bn,finetune")  # fmt: skip
+    transfer_task.run(config, workdir)
+    return workdir, config

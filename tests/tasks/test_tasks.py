@@ -96,15 +96,6 @@ def test_the_checkpoint_says_where_it_comes_from(trained):
         load_meta(trained.parent)
 
 
-@pytest.fixture(scope="module")
-def judged(smoke, trained, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("judged")
-    config = smoke(transfer, checkpoint=str(trained), seeds=2,
-                   modes="majority,knn,random_knn,linear,linear_bn,finetune")  # fmt: skip
-    transfer_task.run(config, workdir)
-    return workdir, config
-
-
 def test_a_probe_reads_embeddings_made_once_unless_it_augments(judged, smoke, trained):
     _, config = judged
     there = prepare(config)

@@ -1,0 +1,73 @@
+"""The report in a real browser: no network, no error, readable on a phone, points that answer."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+WRAPPER = """<!doctype html><body><script>
+const said = []; window.addEventListener("error", e => said.push(e.message));
+window.addEventListener("load", () => {
+  const frame = document.querySelector("iframe"), page = frame.contentDocument;
+  const found = {
+    width: page.documentElement.scrollWidth,
+    pictures: [...page.images].map(i => i.naturalWidth),
+    tables: [...page.querySelectorAll("table")].map(t => t.rows.length),
+    headings: [...page.querySelectorAll("h2")].map(h => h.textContent),
+    tips: [...page.querySelectorAll("circle title")].map(t => t.textContent),
+    fetched: frame.contentWindow.performance.getEntriesByType("resource").map(r => r.name)
+      .filter(n => !n.startsWith("data:")),
+    headline: page.querySelector(".headline").textContent, said,
+  };
+  document.body.innerHTML = "<pre id=found></pre>";
+  document.querySelector("#found").textContent = JSON.stringify(found);
+});
+</script><iframe width=390 height=800 srcdoc="PAGE"></iframe></body>"""
+
+
+@pytest.fixture(scope="module")
+def seen(judged, tmp_path_factory):
+    if BROWSER is None:
+        pytest.skip("no chromium on this machine")
+    folder = tmp_path_factory.mktemp("browser")
+    page = (judged[0] / "report.html").read_text()
+    (folder / "wrapper.html").write_text(WRAPPER.replace("PAGE", html.escape(page, quote=True)))
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
+         "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0",
+         f"--user-data-dir={folder / 'profile'}", "--dump-dom",
+         f"file://{folder / 'wrapper.html'}"],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    found = re.search(r"<pre id=.found.>(.*?)</pre>", done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(html.unescape(found[1])) | {"console": console}
+
+
+def test_it_loads_without_network_or_error(seen):
+    assert (seen["said"], seen["console"], seen["fetched"]) == ([], [], [])
+
+
+def test_tables_and_pictures_are_there(seen):
+    assert len(seen["pictures"]) == 6
+    assert min(seen["pictures"]) > 100
+    assert min(seen["tables"]) >= 2
+    wanted = ["Not to be used for", "Results", "Operating points", "Calibration",
+              "Who is in which part", "Protocol", "Reporting checklist", "Environment",
+              "Config"]  # fmt: skip
+    assert [h for h in wanted if h not in seen["headings"]] == []
+    assert "kept apart from training" in seen["headline"]
+
+
+def test_it_fits_a_phone(seen):
+    assert seen["width"] <= 390
+
+
+def test_the_map_says_class_group_and_file(seen):
+    assert all(re.fullmatch(r"(tone|noise) · g\d+ · \d+\.wav 0 s", tip) for tip in seen["tips"])
+    assert len(seen["tips"]) > 3
