@@ -1,11 +1,25 @@
 """What a corpus recipe is: a reader of clips, its default split and its licence."""
 
+import csv
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from cryjax.audio.decode import AUDIO_SUFFIXES
 from cryjax.data.manifest import Clip
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file that a source lets anybody download.
+
+    Attributes:
+      url: Where it is.
+      checksum: "sha256:..." or "md5:...", as published with it.
+    """
+
+    url: str
+    checksum: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +33,9 @@ class Corpus:
       split: Default of `--split`.
       licence: Of the recordings, as its source states it.
       make: Writes the recordings where the corpus is made by code; (folder, seed).
+      expected: Clips of the whole corpus by split or part, as its publication counts them; "all"
+        is their number.
+      archives: That --download fetches; none where the source asks for a form or a login.
     """
 
     name: str
@@ -27,6 +44,21 @@ class Corpus:
     split: str = "holdout"
     licence: str = "unknown: ask whoever recorded it"
     make: Callable[[pathlib.Path, int], None] | None = None
+    expected: dict[str, int] = dataclasses.field(default_factory=dict)
+    archives: tuple[Archive, ...] = ()
+
+    def counted(self, clips: Iterable[Clip]) -> str:
+        """Expected against found, one line a part; "" where nothing is expected."""
+        found = {"all": 0}
+        for clip in clips:
+            found["all"] += 1
+            found[clip.split] = found.get(clip.split, 0) + 1
+        lines = [
+            f"  {part}: expected {n:,}, found {found.get(part, 0):,}"
+            + ("" if found.get(part, 0) == n else "  (differs)")
+            for part, n in self.expected.items()
+        ]
+        return "\n".join([f"clips of {self.name}:", *lines]) if lines else ""
 
 
 def audio_files(root: pathlib.Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) -> list[str]:
@@ -47,3 +79,11 @@ def require_clips(clips: list[Clip], source: pathlib.Path, layout: str) -> list[
     if not clips:
         raise ValueError(f"{source}: no clips found; the layout expected there is {layout}")
     return clips
+
+
+def rows_of(path: pathlib.Path, layout: str, **options) -> Iterator[dict[str, str]]:
+    """Rows of a table that must be there; options are those of `csv.DictReader`."""
+    if not path.exists():
+        raise ValueError(f"{path} is missing; the layout expected there is {layout}")
+    with path.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file, **options)

@@ -4,7 +4,7 @@ import csv
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips
+from data_prep.corpus import Archive, Corpus, require_clips
 
 _LAYOUT = "FSDnoisy18k.audio_train/, FSDnoisy18k.audio_test/ and FSDnoisy18k.meta/{train,test}.csv"
 
@@ -35,4 +35,13 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 FSDNOISY18K = Corpus(
     "fsdnoisy18k", find, group="Freesound clip", split="official",
     licence="CC BY 4.0 (set); CC BY or CC0 (clips)",
+    expected={"all": 18_532, "train": 15_813, "val": 1_772, "test": 947},
+    archives=tuple(
+        Archive(f"https://zenodo.org/record/2529934/files/FSDnoisy18k.{part}.zip", f"md5:{md5}")
+        for part, md5 in (
+            ("audio_train", "34dc1d34ca44622af5bf439ceb6f0d55"),
+            ("audio_test", "1ac73d70b4ef3f81900d98c261a832de"),
+            ("meta", "96e27a4a63b7a2870522ddcedb5d8296"),
+        )
+    ),
 )  # fmt: skip

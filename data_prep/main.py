@@ -1,6 +1,9 @@
 """Recordings to shards: python -m data_prep.main --corpus=NAME --source=DIR --out=DIR.
 
-Corpora: folder, csv, donateacry, esc, fsdd, icbhi, fsdnoisy18k, synthetic, synthetic_sounds.
+Corpora: folder, csv (your own); donateacry, cryceleb, chillanto; icbhi, icbhi_balanced; esc, fsdd,
+fsdnoisy18k, fsd50k, vggsound, audioset, urbansound8k, tut2018, bird_detection, nsynth, iemocap,
+librispeech, voxceleb1, voxforge, speech_commands, speech_commands_v1, speech_commands12;
+tfds:NAME (a builder prepared in --source); synthetic, synthetic_sounds.
 An interrupted run continues; finished shards are skipped; bad files go to quarantine.csv.
 """
 
@@ -21,22 +24,31 @@ _SPEC = flags.DEFINE_string(
     "uclser, ubenwa, slicer, panns, course or course_literal; with changes: slicer,n_mels=48.",
 )
 _SPLIT = flags.DEFINE_string(
-    "split", None, "official, official_strict, official_as_published, holdout, kfold:K or by_clip."
+    "split",
+    None,
+    "official, official_strict, official_as_published, holdout, kfold:K, column:NAME or by_clip.",
 )
 _LABEL = flags.DEFINE_string(
     "label", "label", "Column that becomes the label, such as age or site."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of drawn splits and synthetic recordings.")
 _WORKERS = flags.DEFINE_integer("workers", 2, "Processes; 0 works in this one.", lower_bound=0)
+_DOWNLOAD = flags.DEFINE_bool(
+    "download", False, "Fetch the recordings into --out first, where the source allows it."
+)
 _PART = flags.DEFINE_string(
     "part", "0/1", "i/n: this job builds every n-th shard from the i-th on."
 )
 _BAD = flags.DEFINE_float("max_bad_share", 0.2, "Largest share of bad files a run may end with.")
 
 
-def _corpus(name: str):
+def _corpus(name: str, source: str | None):
     from data_prep import CORPORA
 
+    if name.startswith("tfds:"):
+        from data_prep.tfds import recipe
+
+        return recipe(name.removeprefix("tfds:"), source)
     if name not in CORPORA:
         near = difflib.get_close_matches(name, CORPORA) or sorted(CORPORA)
         raise ValueError(f"corpus must be one of {', '.join(CORPORA)}, got {name!r}; near: {near}")
@@ -50,16 +62,27 @@ def _part(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
-def _source(recipe, source: str | None, out: pathlib.Path, seed: int) -> pathlib.Path:
-    """The given source, or the recordings that the recipe makes by code."""
+def _source(recipe, source: str | None, out: pathlib.Path, options: "Options") -> pathlib.Path:
+    """The given source, or the recordings that the recipe makes by code or downloads."""
+    if options.download:
+        from data_prep.download import provide
+
+        if not recipe.archives:
+            raise ValueError(
+                f"{recipe.name} has no archive that anybody may fetch (its source asks for a form "
+                "or a login, or publishes no checksum); get it there and give --source"
+            )
+        return provide(recipe.archives, out)
     if recipe.make is None:
         if source is None:
             raise ValueError(f"--source is needed: the folder of recordings of {recipe.name}")
         return pathlib.Path(source)
     made = pathlib.Path(source) if source else out / "recordings"
+    if recipe.name.startswith("tfds:"):  # --source is where the builder is
+        made = out / "recordings"
     if not (made / "clips.csv").exists():
         print(f"making the recordings of {recipe.name} in {made}")
-        recipe.make(made, seed)
+        recipe.make(made, options.seed)
     return made
 
 
@@ -74,6 +97,7 @@ class Options:
     workers: int = 2
     part: str = "0/1"
     max_bad_share: float = 0.2
+    download: bool = False
 
 
 def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
@@ -82,8 +106,10 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     from cryjax.spec import preset
     from data_prep.build import Plan
 
-    found = _source(recipe, source, out, options.seed)
+    found = _source(recipe, source, out, options)
     clips = recipe.find(found, options.seed)
+    if counts := recipe.counted(clips):
+        print(counts)
     if options.label != "label":
         clips = [dataclasses.replace(clip, label=clip.column(options.label)) for clip in clips]
     own = all(clip.split for clip in clips) and recipe.name == "csv"
@@ -110,7 +136,7 @@ def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
 
     chosen, folder = Options(**options), pathlib.Path(out)
     part = _part(chosen.part)
-    plan = _plan(_corpus(corpus), source, folder, chosen)
+    plan = _plan(_corpus(corpus, source), source, folder, chosen)
     if not build(plan, workers=chosen.workers, part=part):
         print("this part is done; manifest.json is written when the last part is")
         return False
@@ -130,6 +156,7 @@ def _main(argv: Sequence[str]) -> None:
             _CORPUS.value, _SOURCE.value, _OUT.value,
             spec=_SPEC.value, split=_SPLIT.value, label=_LABEL.value, seed=_SEED.value,
             workers=_WORKERS.value, part=_PART.value, max_bad_share=_BAD.value,
+            download=_DOWNLOAD.value,
         )  # fmt: skip
     except (ValueError, OSError) as error:
         sys.exit(f"data_prep: {error}")

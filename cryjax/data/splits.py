@@ -76,15 +76,25 @@ def require_disjoint(clips: Sequence[Clip]) -> None:
 
 def _parse(rule: str) -> tuple[str, int]:
     name, _, k = rule.partition(":")
+    if name == "column" and k:
+        return k, -1
     if name not in RULES or (name == "kfold") != k.isdigit() or (k.isdigit() and int(k) < 2):
         near = difflib.get_close_matches(name, RULES, 1) or RULES
         raise ValueError(
-            f"split must be one of {', '.join(RULES)}:K, got {rule!r}; near: {near[0]}"
+            f"split must be one of {', '.join(RULES)}:K, column:NAME, got {rule!r}; near: {near[0]}"
         )
     return name, int(k or 0)
 
 
+_LATEST = ("train", "val", "test")
 RULES = ("official", "official_strict", "official_as_published", "holdout", "by_clip", "kfold")
+
+
+def _lateness(split: str) -> int:
+    """A shared group stays in test before val before train; folds have no order."""
+    if split not in _LATEST:
+        raise ValueError(f"official_strict needs train, val and test, got {split!r}; use holdout")
+    return _LATEST.index(split)
 
 
 def _official(clips: list[Clip], name: str) -> tuple[list[Clip], str]:
@@ -96,8 +106,8 @@ def _official(clips: list[Clip], name: str) -> tuple[list[Clip], str]:
     if name == "official_as_published" and shared_groups(clips):
         return clips, f"official as published (LEAKY: {len(shared_groups(clips))} shared groups)"
     if name == "official_strict":
-        shared = shared_groups(clips)
-        clips = [clip for clip in clips if clip.group not in shared or clip.split != "train"]
+        keeps = {g: max(where, key=_lateness) for g, where in shared_groups(clips).items()}
+        clips = [clip for clip in clips if keeps.get(clip.group, clip.split) == clip.split]
     require_disjoint(clips)
     return clips, name.replace("_", " ")
 
@@ -113,16 +123,21 @@ def make_splits(clips: list[Clip], rule: str, seed: int) -> tuple[list[Clip], st
 
     Args:
       clips: With groups.
-      rule: "official" keeps the corpus's own and refuses shared groups, "official_strict" drops
-        them from train, "official_as_published" keeps them; "holdout" draws train/val/test
-        (70/15/15 %) by group; "kfold:K" draws fold1..foldK by group; "by_clip" ignores groups,
-        to teach what leakage pretends.
+      rule: "official" keeps the corpus's own and refuses shared groups, "official_strict" keeps
+        them in test (or val) alone, "official_as_published" keeps them; "holdout" draws train, val
+        and test (70/15/15 %) by group; "kfold:K" draws fold1..foldK; "by_clip" ignores groups, to
+        teach what leakage pretends; "column:site" makes every value of a column a fold, to
+        leave one site out, and refuses a group that was at two.
       seed: Of the drawn rules.
 
     Returns:
       The clips with splits, and the rule in words.
     """
     name, k = _parse(rule)
+    if k < 0:
+        clips = [dataclasses.replace(clip, split=clip.column(name) or "unknown") for clip in clips]
+        require_disjoint(clips)
+        return clips, f"by {name}: each value a fold"
     if name.startswith("official"):
         return _official(clips, name)
     parts = [f"fold{i + 1}" for i in range(k)] if k else ["train", "val", "test"]

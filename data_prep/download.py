@@ -1,0 +1,143 @@
+"""Archives from their sources: pinned checksums, and extraction that trusts nobody."""
+
+import dataclasses
+import hashlib
+import pathlib
+import shutil
+import tarfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from tqdm import tqdm
+
+from data_prep.corpus import Archive
+
+BLOCK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Caps:
+    """What an archive may hold at most.
+
+    Attributes:
+      members: Files and folders.
+      total: Bytes when extracted.
+      ratio: Extracted bytes for each byte of the archive.
+    """
+
+    members: int = 1_000_000
+    total: int = 500 << 30
+    ratio: float = 200.0
+
+
+def fetch(archive: Archive, folder: pathlib.Path) -> pathlib.Path:
+    """Downloads into the folder unless it is there; a wrong checksum removes it and is named."""
+    path = folder / archive.url.rsplit("/", 1)[1]
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with urllib.request.urlopen(archive.url) as answer, part.open("wb") as file:
+            size = int(answer.headers.get("Content-Length") or 0) or None
+            with tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
+                while block := answer.read(BLOCK):
+                    file.write(block)
+                    bar.update(len(block))
+        part.replace(path)
+    kind, _, wanted = archive.checksum.partition(":")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, kind).hexdigest()
+    if found != wanted:
+        path.unlink()
+        raise ValueError(f"{archive.url}: {kind} is {found}, expected {wanted}; it was removed")
+    return path
+
+
+def _inside(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Where a member goes; refuses what would leave the folder."""
+    pure = pathlib.PurePosixPath(name.replace("\\", "/"))
+    if not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+        raise ValueError(f"archive member {name!r} would be written outside {root}")
+    return root.joinpath(*pure.parts)
+
+
+def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[str, int, IO[bytes]]]:
+    for member in archive.infolist():
+        if (member.external_attr >> 16) & 0o170000 == 0o120000:
+            raise ValueError(f"archive member {member.filename!r} is a link")
+        if not member.is_dir():
+            with archive.open(member) as content:
+                yield member.filename, member.file_size, content
+
+
+def _tarred(archive: tarfile.TarFile) -> Iterator[tuple[str, int, IO[bytes]]]:
+    for member in archive:
+        if member.isdir():
+            continue
+        content = archive.extractfile(member) if member.isfile() else None
+        if content is None:
+            raise ValueError(f"archive member {member.name!r} is a link or a device")
+        with content:
+            yield member.name, member.size, content
+
+
+def _write(content: IO[bytes], path: pathlib.Path, room: int) -> int:
+    """Copies at most `room` bytes, whatever the header says; returns how many."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with path.open("wb") as file:
+        while block := content.read(BLOCK):
+            written += len(block)
+            if written > room:
+                raise ValueError(f"{path.name} is larger than the caps on archives allow")
+            file.write(block)
+    return written
+
+
+def extract(path: pathlib.Path, folder: pathlib.Path, caps: Caps | None = None) -> None:
+    """Unpacks a zip or tar; nothing of it appears in the folder before all of it is there.
+
+    Raises:
+      ValueError: It holds a link, a path outside, too many members or bytes, or is damaged.
+    """
+    caps = caps or Caps()
+    most = int(min(caps.total, caps.ratio * path.stat().st_size))
+    building = folder.with_name(folder.name + ".building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    written, count = 0, 0
+    try:
+        zipped = zipfile.is_zipfile(path)
+        with zipfile.ZipFile(path) if zipped else tarfile.open(path) as archive:
+            members = _zipped(archive) if isinstance(archive, zipfile.ZipFile) else _tarred(archive)
+            for name, size, content in members:
+                count += 1
+                if count > caps.members or written + size > most:
+                    raise ValueError(f"{path}: more than {caps.members} members or {most} bytes")
+                written += _write(content, _inside(building, name), most - written)
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in building.iterdir():
+            entry.replace(folder / entry.name)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"{path}: damaged or not an archive ({error})") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def provide(archives: tuple[Archive, ...], folder: pathlib.Path) -> pathlib.Path:
+    """Fetches and extracts all of a corpus; its recordings are below the folder returned.
+
+    Where all is in a single top folder, that is it.
+    """
+    root = folder / "recordings"
+    for archive in archives:
+        path = fetch(archive, folder / "archives")
+        done = path.with_name(path.name + ".extracted")
+        if not done.exists():
+            print(f"extracting {path}")
+            extract(path, root)
+            done.touch()
+    inside = list(root.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else root
