@@ -16,6 +16,7 @@ from data_prep.corpus import Corpus, audio_files, require_clips
 
 _NAME = re.compile(r"(\d{3})_([^_]+)_([A-Z][a-z])_(sc|mc)_(\w+)")
 _CLASSES = {("0", "0"): "normal", ("1", "0"): "crackle", ("0", "1"): "wheeze", ("1", "1"): "both"}
+_ABNORMAL = dict.fromkeys(_CLASSES.values(), "abnormal") | {"normal": "normal"}
 _LAYOUT = "<patient>_<index>_<site>_<mode>_<device>.wav with a .txt of cycles beside each"
 SPLIT_LIST = "ICBHI_challenge_train_test.txt"
 SHORTEST_S = 0.05
@@ -87,7 +88,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
         extra = {"site": site, "mode": mode, "device": device}
         extra |= {"age": "", "sex": "", "diagnosis": ""} | patients.get(patient, {})
         clips += [
-            Clip(name, start, end, label, patient, split, extra)
+            Clip(name, start, end, label, patient, split, extra | {"abnormal": _ABNORMAL[label]})
             for start, end, label in _cycles(annotation)
         ]
     return require_clips(clips, source, _LAYOUT)

@@ -31,10 +31,8 @@ def _builder(name: str, source: str | None) -> Any:
         return tfds.builder(name, data_dir=source)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{_NEEDS} ({error})") from error
-    except tfds.core.DatasetNotFoundError as error:
-        raise ValueError(
-            f"no builder {name!r} prepared in --source={source}"
-        ) from None
+    except tfds.core.DatasetNotFoundError:
+        raise ValueError(f"no builder {name!r} prepared in --source={source}") from None
 
 
 def _samples(wave: np.ndarray) -> np.ndarray:

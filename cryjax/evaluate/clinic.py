@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn import metrics as sk
 
 from cryjax.data.pipeline import Corpus
 from cryjax.evaluate.calibration import calibration, fit_temperature, rescale
@@ -19,6 +20,7 @@ from cryjax.evaluate.operating import (
     rates,
 )
 from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.statistics import weighted_scores
 from cryjax.evaluate.table import Outcome, Table, cell, runs_of
 
 FEWEST = 2  # groups of a subgroup, below which it is not shown
@@ -34,6 +36,7 @@ class Clinical:
       specificities: That thresholds keep on validation.
       prevalence: For PPV and NPV; 0 takes that of the test part.
       reference: Mode that the others are compared with.
+      patches: Shows uclser's three accuracies: macro, by clip, and by clip weighted by patches.
       subgroups: Manifest columns.
     """
 
@@ -42,6 +45,7 @@ class Clinical:
     specificities: tuple[float, ...] = (0.8, 0.9, 0.95)
     prevalence: float = 0.0
     reference: str = "random_linear"
+    patches: bool = False
     subgroups: tuple[str, ...] = ("site", "device", "sex", "age")
 
     def index(self, which: str, classes: Sequence[str]) -> int | None:
@@ -55,7 +59,9 @@ class Clinical:
 
 
 def _with_val(outcomes: Sequence[Outcome], mode: str) -> list[tuple[Outcome, Scored]]:
-    return [(o, o.val) for o in outcomes if o.mode == mode and o.val is not None]
+    """Runs whose validation part holds at least two classes: of one nothing can be learnt."""
+    mine = [(o, o.val) for o in outcomes if o.mode == mode and o.val is not None]
+    return [(o, v) for o, v in mine if len(np.unique(v.labels)) > 1]
 
 
 def _modes(outcomes: Sequence[Outcome]) -> list[str]:
@@ -101,6 +107,8 @@ def operating_points(outcomes: Sequence[Outcome], classes: Sequence[str], chosen
         f"named, or the largest Youden index) and applied to test. PPV and NPV at prevalence "
         f"{stated}."
     )
+    if not rows:
+        note = "No threshold could be chosen: the validation part lacks positives or negatives."
     header = ["mode", "threshold for", "sensitivity", "specificity", "PPV", "NPV"]
     return [Table("Operating points", header, rows, note, raw)]
 
@@ -178,6 +186,21 @@ def _folds(outcomes: Sequence[Outcome]) -> list[np.ndarray]:
     return list({o.fold: o.rows for o in outcomes}.values())
 
 
+def per_class(shown: Outcome, classes: Sequence[str]) -> list[Table]:
+    """Precision, recall, F1 and support of one run, as scikit-learn's classification report."""
+    every = list(range(len(classes)))
+    nothing: Any = 0  # the stubs of scikit-learn know strings alone
+    found: Any = sk.classification_report(
+        shown.test.labels, shown.test.scores.argmax(axis=1), labels=every,
+        target_names=list(classes), output_dict=True, zero_division=nothing,
+    )  # fmt: skip
+    names = ("precision", "recall", "f1-score", "support")
+    raw = [{"class": c} | found[c] for c in (*classes, "macro avg", "weighted avg")]
+    rows = [[r["class"], *(f"{100 * r[n]:.1f}" for n in names[:3]), int(r["support"])] for r in raw]
+    note = f"{shown.mode}, seed {shown.seed}, fold {shown.fold}; never named: precision 0."
+    return [Table("Per class", ["class", *names], rows, note, raw)]
+
+
 def icbhi(outcomes: Sequence[Outcome], classes: Sequence[str], chosen: Clinical) -> list[Table]:
     """The challenge's score, exact and binary."""
     normal = chosen.index("normal", classes)
@@ -193,14 +216,49 @@ def icbhi(outcomes: Sequence[Outcome], classes: Sequence[str], chosen: Clinical)
     return [Table("ICBHI score", header, rows, note, raw)]
 
 
+def three_accuracies(scores: np.ndarray, labels: np.ndarray, patches: np.ndarray) -> dict:
+    """Uclser's: macro (mean over classes), by clip, and by clip weighted by its patches.
+
+    The release prints the last as "micro" (card, section 7).
+    """
+    plain = weighted_scores(scores, labels, np.ones((1, len(labels))))
+    weighted = weighted_scores(scores, labels, patches[None].astype(float))
+    named = {"macro": plain["balanced_accuracy"], "micro": plain["accuracy"],
+             "micro, patch-weighted": weighted["accuracy"]}  # fmt: skip
+    return {name: float(value[0]) for name, value in named.items()}
+
+
+def _by_patches(outcomes: Sequence[Outcome], patches: np.ndarray) -> list[Table]:
+    raw = []
+    for mode in _modes(outcomes):
+        runs = [o for o in outcomes if o.mode == mode]
+        found = [three_accuracies(*o.test[:2], patches[o.rows]) for o in runs]
+        raw.append({"mode": mode, **{k: float(np.mean([f[k] for f in found])) for k in found[0]}})
+    rows = [[r["mode"], *(f"{100 * v:.1f}" for k, v in r.items() if k != "mode")] for r in raw]
+    note = "Per cent, mean over runs; the release of uclser prints the last as micro."
+    return [Table("Accuracy, three ways", list(raw[0]), rows, note, raw)] if raw else []
+
+
 def tables(
-    outcomes: Sequence[Outcome], corpus: Corpus, chosen: Clinical, *, drawn: str, leaky: bool
-) -> list[Table]:
-    """All that can be said; nothing is chosen on validation where the split is leaky."""
+    outcomes: Sequence[Outcome], corpus: Corpus, chosen: Clinical, *, shown: Outcome, leaky: bool,
+    patches: np.ndarray,
+) -> list[Table]:  # fmt: skip
+    """All that can be said.
+
+    Args:
+      outcomes: Of all modes, seeds and folds.
+      corpus: That was judged on.
+      chosen: What to report.
+      shown: Whose mode is taken apart by subgroup, and that by class.
+      leaky: Then nothing is chosen on validation.
+      patches: (clips,) evaluation windows of each.
+    """
     chosen_on_val = [] if leaky else [
         *operating_points(outcomes, corpus.classes, chosen), *calibrations(outcomes),
     ]  # fmt: skip
     return [
-        *icbhi(outcomes, corpus.classes, chosen), *chosen_on_val, *comparisons(outcomes, chosen),
-        *subgroups(outcomes, corpus, drawn, chosen),
+        *(_by_patches(outcomes, patches) if chosen.patches else []),
+        *icbhi(outcomes, corpus.classes, chosen), *chosen_on_val,
+        *per_class(shown, corpus.classes), *comparisons(outcomes, chosen),
+        *subgroups(outcomes, corpus, shown.mode, chosen),
     ]  # fmt: skip

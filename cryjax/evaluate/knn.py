@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+CHUNK = 1024  # queries at a time
 
-@functools.partial(jax.jit, static_argnames=("k", "classes"))
+
+@functools.partial(jax.jit, static_argnames=("k", "classes", "compat"))
 def _votes(
     queries: Float[Array, "queries dim"],
     query_clip: Int[Array, " queries"],
@@ -18,11 +20,15 @@ def _votes(
     *,
     k: int,
     classes: int,
+    compat: bool,
 ) -> Float[Array, "queries classes"]:
     """Share of each class among the k most similar windows of other clips."""
     similarity = jnp.matmul(queries, bank.T, precision=jax.lax.Precision.HIGHEST)
     own = query_clip[:, None] == bank_clip[None]
     _, nearest = jax.lax.top_k(jnp.where(own, -jnp.inf, similarity), k)
+    if compat:  # positions among the others, looked up in the whole list
+        before = jnp.cumsum(own, axis=1)
+        nearest = nearest - jnp.take_along_axis(before, nearest, axis=1)
     return jax.nn.one_hot(bank_label[nearest], classes).mean(axis=1)
 
 
@@ -39,7 +45,7 @@ def knn_votes(
     *,
     k: int,
     classes: int,
-    chunk: int = 1024,
+    compat: bool = False,
 ) -> np.ndarray:
     """Class shares among the k nearest windows by cosine similarity.
 
@@ -51,7 +57,8 @@ def knn_votes(
       bank_label: (bank,) class of each.
       k: Neighbours; lowered to what the bank can give every query.
       classes: Number of classes.
-      chunk: Queries at a time.
+      compat: Looks up labels as uclser's release does, at positions in a list without the query's
+        own windows: neighbours behind them get another clip's label.
 
     Returns:
       (queries, classes) shares; rows sum to one. Reference: uclser card, section 6.1, with the
@@ -64,13 +71,14 @@ def knn_votes(
         raise ValueError(f"kNN needs windows of other clips in the bank, got {len(bank)} in all")
     bank_unit = jnp.asarray(_unit(bank))
     rows = []
-    for first in range(0, len(queries), chunk):
-        take = np.minimum(np.arange(first, first + chunk), len(queries) - 1)
+    for first in range(0, len(queries), CHUNK):
+        take = np.minimum(np.arange(first, first + CHUNK), len(queries) - 1)
         rows.append(
             np.asarray(
                 _votes(
                     jnp.asarray(_unit(queries[take])), jnp.asarray(query_clip[take]), bank_unit,
                     jnp.asarray(bank_clip), jnp.asarray(bank_label), k=k, classes=classes,
+                    compat=compat,
                 )
             )
         )  # fmt: skip

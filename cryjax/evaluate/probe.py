@@ -55,6 +55,8 @@ class ProbeSettings:
       select: Metric of the validation part that picks the step.
       eval_every: Steps between validations.
       optim: Optimiser.
+      released: As LAPE's code: a linear probe's encoder keeps batch statistics and dropout alive,
+        and the step is picked on TEST. To repeat figures, never to report them.
     """
 
     steps: int
@@ -65,6 +67,7 @@ class ProbeSettings:
     select: str
     eval_every: int
     optim: OptimSettings
+    released: bool = False
 
     def __post_init__(self):
         if self.balance not in BALANCE:
@@ -124,7 +127,7 @@ class Probe:
             *SEMI,
         ):  # fresh statistics of batch norm say nothing about features
             objective.head.standardise_by(self._sample(objective))
-        if FILTERS[self.mode] == "linear":
+        if FILTERS[self.mode] == "linear" and not self.settings.released:
             objective = in_eval_mode(objective)
         chosen = trainable(objective, FILTERS[self.mode])
         graphdef, state = create(objective, self._tx, chosen)
@@ -169,15 +172,16 @@ class Probe:
         mesh = data_mesh(size)
         curve: list[tuple[int, float]] = []
         best: dict[str, Any] = {"value": -np.inf}
-        labels = self.corpus.labels[self.split.val]
+        selecting = self.split.test if settings.released else self.split.val
+        labels = self.corpus.labels[selecting]
 
         def evaluate(state: TrainState) -> dict[str, float]:
-            scores = self.predict(forward, state, self.split.val)
+            scores = self.predict(forward, state, selecting)
             found = score(scores, labels)
             value = found[settings.select]
             curve.append((int(state.step), value))
             if value > best["value"]:  # the earliest of equals
-                best.update(value=value, val=scores, state=jax.device_get(state), step=curve[-1][0])
+                best.update(value=value, state=jax.device_get(state), step=curve[-1][0])
             named = {f"val_{name}": found[name] for name in {"accuracy", settings.select}}
             return {"val_loss": log_loss(scores, labels)} | named
 
@@ -194,6 +198,8 @@ class Probe:
         run(replicate(state, mesh), step, batches, jax.random.key(seed), mesh, plan)
         if "state" not in best:
             raise FloatingPointError(f"{self.mode}: the validation {settings.select} is NaN")
-        chosen = {"val": best["val"], "curve": np.array(curve), "step": np.array(best["step"])}
-        asked = {"test": self.split.test} | ({} if extra is None else {"extra": extra})
+        chosen = {"curve": np.array(curve), "step": np.array(best["step"])}
+        asked = {"val": self.split.val, "test": self.split.test} | (
+            {} if extra is None else {"extra": extra}
+        )
         return chosen | {k: self.predict(forward, best["state"], v) for k, v in asked.items()}

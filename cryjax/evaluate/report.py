@@ -95,8 +95,9 @@ def _warnings(parts: Parts) -> str:
     facts, found = parts.facts, []
     if "SYNTHETIC" in facts["licence"]:
         found.append("Synthetic recordings, made by code: a demonstration without medical meaning.")
-    if "LEAKY" in facts["split rule"]:
-        found.append("LEAKY split: the same groups are in training and test. Not to be reported.")
+    for fact in ("split rule", "selection"):
+        if "LEAKY" in facts[fact]:
+            found.append(f"LEAKY: {facts[fact]}. Not to be reported.")
     seen = facts["test groups seen (unlabelled) in pre-training"]
     if not seen.startswith("0 "):
         found.append(f"Pre-training saw test groups without their labels: {seen}.")

@@ -1,9 +1,8 @@
-"""An ablation: variants of one suite, one after another, and one table of them all."""
+"""A table: variants of one suite or judgement, one after another, beside the source's figures."""
 
 import copy
 import csv
 import json
-import math
 import pathlib
 from typing import Any
 
@@ -11,7 +10,7 @@ import jax
 
 from cryjax.data.shards import save_json
 from cryjax.evaluate.table import cell
-from cryjax.tasks import suite
+from cryjax.tasks import suite, transfer
 from cryjax.tasks.common import Config, names
 
 WHOLE = ("objective",)  # replaced, not merged: every method has its own settings
@@ -26,39 +25,52 @@ def merged(base: Config, changes: Config) -> Config:
     return out
 
 
-def _row(name: str, config: Config, folder: pathlib.Path) -> dict[str, Any]:
-    """The figures of a finished suite, and the source's in per cent where it gives one."""
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    found = {row["mode"]: row for row in metrics["table"]["recording"]}
+def _figures(metrics: dict[str, Any], mode: str, metric: str) -> dict[str, Any]:
+    """A metric of a mode, from the table by recording or from one of the further tables."""
+    tables = [metrics["table"]["recording"], *metrics["more"].values()]
+    found = [r[metric] for rows in tables for r in rows if r.get("mode") == mode and metric in r]
+    if not found:
+        raise ValueError(f"no {metric} of mode {mode}; config.metric must be in metrics.json")
+    return found[0]
+
+
+def _row(name: str, config: Config, folder: pathlib.Path | None) -> dict[str, Any]:
+    """The figures of a finished run (None: there is none), and the source's in per cent."""
     row: dict[str, Any] = {"row": name}
-    for mode in names(config["modes"]):
-        figures = found[mode][config["metric"]]
-        row |= {f"{mode}_mean": figures["mean"], f"{mode}_error": figures["standard_error"]}
-        row |= dict(zip((f"{mode}_low", f"{mode}_high"), figures["interval"], strict=True))
-    published = config["published"].get(name, math.nan)
-    return row | {"published": None if math.isnan(published) else published}
+    if folder is not None:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        for mode in names(config["modes"]):
+            figures = _figures(metrics, mode, config["metric"])
+            row |= {f"{mode}_mean": figures["mean"], f"{mode}_error": figures["standard_error"]}
+            row |= dict(zip((f"{mode}_low", f"{mode}_high"), figures["interval"], strict=True))
+    theirs = config["published"].get(name, {})
+    return row | {f"{mode}_published": theirs.get(mode) for mode in _published(config)}
+
+
+def _published(config: Config) -> list[str]:
+    """Modes of which the source gives any figure."""
+    given = {mode for row in config["published"].values() for mode in row}
+    return [mode for mode in names(config["modes"]) if mode in given]
+
+
+def _ours(row: dict[str, Any], mode: str) -> str:
+    if f"{mode}_mean" not in row:
+        return ""
+    keys = ("mean", "error", "low", "high")
+    mean, error, low, high = (row[f"{mode}_{key}"] for key in keys)
+    return cell({"mean": mean, "standard_error": error, "interval": [low, high]})
 
 
 def _markdown(rows: list[dict[str, Any]], config: Config) -> str:
-    modes = names(config["modes"])
-    published = any(row["published"] is not None for row in rows)
-    head = ["row", *modes, *(["as published (other data)"] if published else [])]
+    modes, theirs = names(config["modes"]), _published(config)
+    head = ["row", *modes, *(f"{mode}: as published (other data)" for mode in theirs)]
     lines = [f"**{config['table']}**, {config['metric']} in per cent", "",
              "Mean over seeds ± standard error over seeds [95 % interval over groups].", "",
              "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]  # fmt: skip
     for row in rows:
-        cells = [row["row"]] + [
-            cell(
-                {
-                    "mean": row[f"{m}_mean"],
-                    "standard_error": row[f"{m}_error"],
-                    "interval": [row[f"{m}_low"], row[f"{m}_high"]],
-                }
-            )
-            for m in modes
-        ]
-        figure = row["published"]
-        cells += [] if not published else ["" if figure is None else f"{figure:.1f}"]
+        published = [row[f"{mode}_published"] for mode in theirs]
+        cells = [row["row"], *(_ours(row, mode) for mode in modes)]
+        cells += ["" if figure is None else str(figure) for figure in published]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -68,23 +80,45 @@ def save(workdir: pathlib.Path, rows: list[dict[str, Any]], config: Config) -> s
     text = _markdown(rows, config)
     (workdir / "results.md").write_text(text, encoding="utf-8")
     with (workdir / "results.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows(rows)
     save_json(workdir / "results.json", {"table": config["table"], "rows": rows})
     return text
 
 
+def _rows(config: Config) -> dict[str, Config]:
+    """Changes of every row; with `checkpoints` each of them takes every row's place in turn."""
+    chosen = {name: config["rows"][name] for name in names(config["only"])}
+    if config.get("tasks"):
+        folders = names(config["tasks"])
+        chosen = {pathlib.Path(f).name: {"data": {"dirs": f}} for f in folders}
+    if not config.get("checkpoints"):
+        return chosen
+    pairs = [text.partition("=") for text in names(config["checkpoints"])]
+    if bad := [text for text, sign, _ in pairs if not sign]:
+        raise ValueError(f"config.checkpoints must be name=workdir,..., got {bad}")
+    return {
+        f"{row} · {name}": merged(changes, {"checkpoint": path})
+        for row, changes in chosen.items()
+        for name, _, path in pairs
+    }
+
+
 def run(config: Config, workdir: pathlib.Path) -> None:
-    """Runs as `configs/ablations.py` describes."""
-    wanted = names(config["only"])
-    if unknown := [name for name in wanted if name not in config["rows"]]:
+    """Runs as `configs/ablations.py` and `configs/protocol.py` describe."""
+    if unknown := [name for name in names(config["only"]) if name not in config["rows"]]:
         raise ValueError(f"config.only names {unknown}; there are {', '.join(config['rows'])}")
-    rows, text = [], ""
-    for place, name in enumerate(wanted, 1):
+    wanted = _rows(config)
+    runner = {"suite": suite.run, "transfer": transfer.run}[config["base"]["task"]]
+    # rows that only the source has stand below; an ablation's are the rows themselves
+    only = [name for name in config["published"] if name not in config["rows"]]
+    theirs, rows, text = [_row(name, config, None) for name in only], [], ""
+    for place, (name, changes) in enumerate(wanted.items(), 1):
         print(f"\n== {name} ({place} of {len(wanted)})")
-        suite.run(merged(config["base"], config["rows"][name]), workdir / name)
+        folder = workdir / name.replace("/", "-").replace(" ", "_")
+        runner(merged(config["base"], changes), folder)
         if jax.process_index() == 0:
-            rows.append(_row(name, config, workdir / name))
-            text = save(workdir, rows, config)
+            rows.append(_row(name, config, folder))
+            text = save(workdir, rows + theirs, config)
     print("\n" + text)

@@ -16,10 +16,12 @@ VAL_SHARE = 0.15
 FREE = ("log", "modes", "seeds")  # settings that may change when a run is resumed
 
 
-def split_off_val(corpus: Corpus, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows without, and with, the 15 % of groups that validate where no split is named for it."""
+def split_off_val(
+    corpus: Corpus, rows: np.ndarray, share: float = VAL_SHARE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without, and with, the groups that validate where no split is named for it."""
     groups, labels = corpus.groups[rows], corpus.labels[rows].astype(str)
-    shares = [1 - VAL_SHARE, VAL_SHARE]
+    shares = [1 - share, share]
     part = assign_groups(labels.tolist(), groups.tolist(), shares, seed=0)
     return rows[part == 0], rows[part == 1]
 

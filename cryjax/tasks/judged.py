@@ -17,7 +17,17 @@ from cryjax.spec import FeatureSpec, require_same
 from cryjax.tasks.common import Config, names, open_data, split_off_val
 from cryjax.train.checkpoint import load_model
 
-PRETRAINED = ("knn", "linear", "linear_bn", "finetune")  # modes that start from a checkpoint
+UNSAFE_VAL = {
+    "by_clip": "validation drawn by clip (LEAKY: its groups are trained on)",
+    "released": "validation on all of train as released (LEAKY: its clips are trained on)",
+}
+PRETRAINED = (
+    "knn",
+    "knn_within",
+    "linear",
+    "linear_bn",
+    "finetune",
+)  # modes that start from a checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +127,12 @@ def choose_split(corpus: Corpus, data: Config) -> Split:
       ValueError: A group is in more than one part and the prepared split does not say LEAKY.
     """
     train, test = (_labelled(corpus, corpus.rows(names(data[k]))) for k in ("train", "test"))
+    if data["val"] in UNSAFE_VAL:
+        return _unsafe(corpus, train, test, data)
     if data["val"]:
         val = _labelled(corpus, corpus.rows(names(data["val"])))
     else:
-        train, val = split_off_val(corpus, train)
+        train, val = split_off_val(corpus, train, data["val_share"])
     parts = {"train": train, "val": val, "test": test}
     for name, rows in parts.items():
         if not len(rows):
@@ -132,6 +144,15 @@ def choose_split(corpus: Corpus, data: Config) -> Split:
             "data.train, data.val and data.test, or prepare the corpus with --split=holdout"
         )
     return Split(train, val, test)
+
+
+def _unsafe(corpus: Corpus, train: np.ndarray, test: np.ndarray, data: Config) -> Split:
+    """Validation that shares groups with train, to teach or to repeat a release."""
+    if shared := shared_between(corpus, [train, test]):
+        raise ValueError(f"{len(shared)} groups are in train and test, such as {shared[:3]}")
+    order = np.random.default_rng(0).permutation(train)
+    cut = round(data["val_share"] * len(order))
+    return Split(order[cut:], train if data["val"] == "released" else order[:cut], test)
 
 
 def shared_between(corpus: Corpus, parts: list[np.ndarray]) -> list[str]:
@@ -153,6 +174,8 @@ def prepare(config: Config) -> Judged:
         theirs = FeatureSpec.from_json(meta["spec"])
         folder = str(corpus.sets[0].folder)
         require_same(theirs, corpus.spec, ours_is="the checkpoint", theirs_is=folder)
+    if encoder is not None and config["pool"]:
+        encoder.pool = config["pool"]
     statistics = corpus.statistics(split.train)
     return Judged(config, corpus, split, encoder, projector, meta, statistics)
 
@@ -173,7 +196,7 @@ def about(judged: Judged, selection: str) -> dict[str, Any]:
     test = {f"{info['corpus']}/{g}" for g in corpus.groups[split.test]}
     return {
         "title": f"{info['corpus']} ({info['label']}), test split {data['test']}",
-        "split rule": info["split_rule"],
+        "split rule": "; ".join(filter(None, [info["split_rule"], UNSAFE_VAL.get(data["val"])])),
         "group": info["group"],
         "clips": {k: len(getattr(split, k)) for k in ("train", "val", "test")},
         "groups": {k: len(set(corpus.groups[getattr(split, k)])) for k in ("train", "val", "test")},

@@ -66,6 +66,7 @@ def _scored(judged: Judged, part: str, scores: np.ndarray) -> Scored:
 def _fold_config(config: Config, fold: str, seed: int) -> Config:
     """The transfer settings of one fold and seed; {fold} and {seed} are filled in."""
     chosen = copy.deepcopy(config)
+    chosen["pool"] = ""
     chosen["checkpoint"] = config["checkpoint"].format(fold=fold, seed=seed)
     if fold:
         others = [f for f in names(config["folds_there"]) if f != fold]

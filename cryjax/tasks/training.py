@@ -45,9 +45,14 @@ def make_probe(mode: str, judged: Judged, corpus: Callable[[int], Corpus] | None
     fresh = mode == "scratch" or mode in SEMI
     optim = OptimSettings(**chosen["scratch" if fresh else FILTERS[mode]])
     settings = {"frames": data["frames"], "hop": data["hop"], **chosen["settings"]}
-    keep = FILTERS[mode] == "linear" and not judged.policy((0.0, 1.0)).augments
+    keep = FILTERS[mode] == "linear" and not (
+        judged.policy((0.0, 1.0)).augments or settings["released"]
+    )
     if keep:  # the encoder runs once, not at every step
         settings |= {**chosen["linear_settings"], "frames": 1, "hop": 1}
+    if epochs := config.get("epochs", 0):  # a step is a batch; validate once an epoch
+        each = max(1, len(judged.split.train) // settings["batch_size"])
+        settings |= {"steps": epochs * each, "eval_every": each}
     final = ProbeSettings(**settings, optim=optim)
 
     def kept(seed: int) -> Corpus:

@@ -22,7 +22,7 @@ from cryjax.tasks.judged import Judged, about, prepare
 from cryjax.tasks.training import make_probe, self_training
 from cryjax.train.log import MetricLog
 
-KNN_MODES = ("knn", "random_knn")
+KNN_MODES = ("knn", "random_knn", "knn_within")
 SELF_TRAINING = "self_training"
 MODES = ("majority", *KNN_MODES, *FILTERS, SELF_TRAINING)
 Arrays = dict[str, np.ndarray]
@@ -44,7 +44,7 @@ def _features(mode: str, judged: Judged, seed: int) -> tuple[np.ndarray, np.ndar
         return h, owner
     if asked != "z":
         raise ValueError(f"knn.features must be 'h' or 'z', got {asked!r}")
-    if mode != "knn" or judged.projector is None:
+    if mode == "random_knn" or judged.projector is None:
         raise ValueError("knn.features=z needs a training checkpoint; exports hold no projector")
     return np.asarray(jax.jit(in_eval_mode(judged.projector))(jnp.asarray(h))), owner
 
@@ -52,15 +52,17 @@ def _features(mode: str, judged: Judged, seed: int) -> tuple[np.ndarray, np.ndar
 def _knn(mode: str, judged: Judged, seed: int, _: MetricLog | None) -> Arrays:
     h, owner = _features(mode, judged, seed)
     rows, split = judged.rows, judged.labelled(seed)
-    known, found = np.isin(rows[owner], split.train), {}
+    labelled, found = np.isin(rows[owner], split.train), {}
     for part in ("val", "test"):
         wanted = getattr(split, part)
         first = len(judged.split.train) + (0 if part == "val" else len(split.val))
         asked = (owner >= first) & (owner < first + len(wanted))
+        known = asked if mode == "knn_within" else labelled
         votes = knn_votes(
             h[asked], owner[asked], h[known], owner[known],
             judged.corpus.labels[rows[owner[known]]],
             k=judged.config["knn"]["k"], classes=len(judged.corpus.classes),
+            compat=judged.config["knn"]["compat"],
         )  # fmt: skip
         found[part] = vote_over_windows(votes, owner[asked] - first, len(wanted))
     return found
@@ -95,7 +97,7 @@ def judge(config: Config, workdir: pathlib.Path, seeds: list[int]) -> tuple[Judg
     judged = prepare(config)
     claim(workdir, config, describe(judged.corpus))
     (workdir / "outcomes").mkdir(exist_ok=True)
-    alike = ("majority", "knn") if config["label"]["fraction"] == 1 else ()
+    alike = ("majority", "knn", "knn_within") if config["label"]["fraction"] == 1 else ()
     outcomes = []
     for mode in names(config["modes"]):
         runner = None
@@ -125,6 +127,8 @@ def _save_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
 
 def selected_by(config: Config) -> str:
     """How a step was picked, in words."""
+    if config["probe"]["settings"]["released"]:
+        return "the best step ON TEST, as LAPE's release does it (LEAKY)"
     return f"step with the best {config['probe']['settings']['select']} on val"
 
 
@@ -153,9 +157,12 @@ def publish(
       more: Further settings for the report's end.
     """
     chosen = clinic.Clinical(**judged.config["clinical"])
+    data, lengths = judged.config["data"], judged.corpus.lengths
+    patches = 1 + np.maximum(lengths - data["frames"], 0) // data["hop"]
     extra = clinic.tables(
-        outcomes, judged.corpus, chosen, drawn=report.drawn(outcomes).mode,
-        leaky="LEAKY" in facts["split rule"],
+        outcomes, judged.corpus, chosen, shown=report.drawn(outcomes),
+        leaky="LEAKY" in f"{facts['split rule']} {facts['selection']}",
+        patches=patches,
     )  # fmt: skip
     rows = table.save(workdir, outcomes, judged.corpus, facts, extra)
     print("\n" + table.as_markdown(rows, facts["title"]))

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from cryjax.evaluate import knn
+from cryjax.evaluate.clinic import three_accuracies
+from cryjax.evaluate.scoring import average_over, softmax
 
 
 @pytest.mark.parametrize("k", [5, 20, 200])
@@ -31,16 +33,15 @@ def test_a_clips_own_windows_are_never_its_neighbours():
     np.testing.assert_array_equal(votes.argmax(axis=1), [1, 1, 1, 1])
 
 
-def test_neighbours_are_those_of_scikit_learn():
+def test_neighbours_are_those_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(knn, "CHUNK", 16)
     from sklearn.neighbors import KNeighborsClassifier
 
     rng = np.random.default_rng(0)
     bank, queries = rng.normal(size=(2, 50, 8)).astype(np.float32)
     label = rng.integers(0, 3, 50)
     oracle = KNeighborsClassifier(7, metric="cosine", algorithm="brute").fit(bank, label)
-    got = knn.knn_votes(
-        queries, np.arange(50) + 100, bank, np.arange(50), label, k=7, classes=3, chunk=16
-    )
+    got = knn.knn_votes(queries, np.arange(50) + 100, bank, np.arange(50), label, k=7, classes=3)
     np.testing.assert_allclose(got, oracle.predict_proba(queries), atol=1e-6)
 
 
@@ -50,3 +51,22 @@ def test_k_shrinks_to_the_bank_and_an_empty_bank_is_refused():
     np.testing.assert_allclose(votes.sum(axis=1), 1, rtol=1e-6)
     with pytest.raises(ValueError, match="windows of other clips"):
         knn.knn_votes(h[:1], clip[:1], h[:1], clip[:1], clip[:1], k=1, classes=1)
+
+
+@pytest.mark.parametrize("k", [5, 20, 200])
+def test_the_released_lookup_of_labels(golden, k):
+    g = golden("uclser_knn")
+    h, clip, label = g["features"], g["clip_id"], g["patch_label"]
+    votes = knn.knn_votes(h, clip, h, clip, label, k=k, classes=20, compat=True)
+    shares = knn.vote_over_windows(votes, clip, len(g["clip_label"]))
+    np.testing.assert_array_equal(shares.argmax(axis=1), g[f"pred_original_k{k}"])
+
+
+def test_uclsers_three_accuracies(golden):
+    g = golden("uclser_clip_eval")
+    scores = average_over(softmax(g["features"] @ g["weight"]), g["clip_id"], 120)
+    np.testing.assert_array_equal(scores.argmax(axis=1), g["pred"])
+    found = three_accuracies(scores, g["clip_label"], np.bincount(g["clip_id"]))
+    for name, key in (("macro", "macro"), ("micro", "micro_plain"),
+                      ("micro, patch-weighted", "micro_patch_weighted")):  # fmt: skip
+        np.testing.assert_allclose(100 * found[name], g[key], rtol=1e-9)
