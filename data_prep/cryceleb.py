@@ -1,7 +1,7 @@
 """CryCeleb2023 (Budaghyan et al. 2023): expirations of 786 babies, group = baby.
 
 No label but the baby: unlabelled cries for adaptation, and a verification task, whose pairs
-(the same baby at birth and at discharge?) `python -m benchmarks.verify` scores.
+(the same baby at birth and at discharge?) configs/verify.py scores.
 """
 
 import pathlib

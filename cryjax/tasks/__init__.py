@@ -5,6 +5,7 @@ TASKS = {
     "transfer": "cryjax.tasks.transfer",
     "label_fractions": "cryjax.tasks.label_fractions",
     "suite": "cryjax.tasks.suite",
+    "verify": "cryjax.tasks.verify",
     "ablate": "cryjax.tasks.ablate",
     "export": "cryjax.tasks.export",
 }

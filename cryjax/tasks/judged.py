@@ -167,7 +167,19 @@ def prepare(config: Config) -> Judged:
     corpus = open_data(config["data"])
     if len(corpus.sets) > 1 or not corpus.classes:
         raise ValueError("transfer needs one labelled folder in data.dirs")
-    split = choose_split(corpus, config["data"])
+    return _judged(config, corpus, choose_split(corpus, config["data"]))
+
+
+def prepare_encoder(config: Config, splits: list[str]) -> Judged:
+    """The same without labels: every clip of these splits is in the test part."""
+    corpus = open_data(config["data"])
+    rows = corpus.rows(splits)
+    if not len(rows):
+        raise ValueError(f"data.splits={','.join(splits)!r} holds no clip")
+    return _judged(config, corpus, Split(rows[:0], rows[:0], rows))
+
+
+def _judged(config: Config, corpus: Corpus, split: Split) -> Judged:
     encoder, projector, meta = None, None, {}
     if config["checkpoint"]:
         encoder, projector, meta = load_model(config["checkpoint"])
@@ -176,7 +188,7 @@ def prepare(config: Config) -> Judged:
         require_same(theirs, corpus.spec, ours_is="the checkpoint", theirs_is=folder)
     if encoder is not None and config["pool"]:
         encoder.pool = config["pool"]
-    statistics = corpus.statistics(split.train)
+    statistics = corpus.statistics(split.train if len(split.train) else split.test)
     return Judged(config, corpus, split, encoder, projector, meta, statistics)
 
 
