@@ -13,7 +13,7 @@ from cryjax.data.splits import assign_groups
 Config = dict[str, Any]
 EMBEDDED = "synthetic"
 VAL_SHARE = 0.15
-FREE = ("log", "modes", "seeds")  # settings that may change when a run is resumed
+FREE = ("log", "modes", "seeds", "clinical")  # settings that may change when a run is resumed
 
 
 def split_off_val(

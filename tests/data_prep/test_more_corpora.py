@@ -12,6 +12,7 @@ from data_prep import CORPORA
 from data_prep.audit import audit
 from data_prep.main import prepare
 
+APP = "0D1AD73E-4C5E-45F3-85C4-9A3CB71E8856"
 ICBHI = "101_1b1_Pl_sc_LittC2SE_segment"
 
 
@@ -42,6 +43,38 @@ def nsynth(family, instrument):
 VIDEO = "AAAAAAAAAA{}"
 # corpus: files, then path -> (label, group, split) of what should be found
 TREES = {
+    "donateacry": (
+        {f"hungry/{APP.lower()}-1430738409-1.0-m-04-hu.wav": None, f"tired/{APP[:-1]}7-14-1.7-f-72-ti.wav": None},
+        {f"hungry/{APP.lower()}-1430738409-1.0-m-04-hu.wav": ("hungry", APP, ""),
+         f"tired/{APP[:-1]}7-14-1.7-f-72-ti.wav": ("tired", f"{APP[:-1]}7", "")},
+    ),
+    "esc": (
+        {"meta/esc50.csv": "filename,fold,target,category,esc10,src_file,take\n"
+         "1-7-A-0.wav,1,0,dog,True,7,A\n2-8-A-5.wav,2,5,cat,False,8,A\n",
+         "audio/1-7-A-0.wav": None, "audio/2-8-A-5.wav": None},
+        {"audio/1-7-A-0.wav": ("dog", "7", "fold1"), "audio/2-8-A-5.wav": ("cat", "8", "fold2")},
+    ),
+    "fsdd": (
+        {"recordings/3_ann_0.wav": None, "recordings/7_bob_12.wav": None, "recordings/x.wav": None},
+        {"recordings/3_ann_0.wav": ("3", "ann", ""), "recordings/7_bob_12.wav": ("7", "bob", "")},
+    ),
+    "icbhi": (
+        {"101_1b1_Al_sc_Meditron.wav": None, "101_1b1_Al_sc_Meditron.txt": "0\t0.5\t0\t0\n",
+         "102_1b1_Ar_mc_LittC2SE.wav": None, "102_1b1_Ar_mc_LittC2SE.txt": "0.1\t0.9\t1\t1\n",
+         "ICBHI_challenge_train_test.txt": "101_1b1_Al_sc_Meditron\ttrain\n102_1b1_Ar_mc_LittC2SE\ttest\n"},
+        {"101_1b1_Al_sc_Meditron.wav": ("normal", "101", "train"),
+         "102_1b1_Ar_mc_LittC2SE.wav": ("both", "102", "test")},
+    ),
+    "fsdnoisy18k": (
+        {"FSDnoisy18k.meta/train.csv": "fname,label,aso_id,manually_verified,noisy_small\n"
+         "17.wav,Fire,/m/x,1,0\n18.wav,Rain,/m/y,0,1\n",
+         "FSDnoisy18k.meta/test.csv": "fname,label,aso_id\n19.wav,Fire,/m/x\n",
+         "FSDnoisy18k.audio_train/17.wav": None, "FSDnoisy18k.audio_train/18.wav": None,
+         "FSDnoisy18k.audio_test/19.wav": None},
+        {"FSDnoisy18k.audio_train/17.wav": ("Fire", "17", "val"),
+         "FSDnoisy18k.audio_train/18.wav": ("Rain", "18", "train"),
+         "FSDnoisy18k.audio_test/19.wav": ("Fire", "19", "test")},
+    ),
     "vggsound": (
         {"vggsound.csv": 'AAAAAAAAAA1,30,"dog, barking",train\nAAAAAAAAAA2,0,rain,test\ngone,1,x,test\n',
          "wav/AAAAAAAAAA1_000030.wav": None, "wav/AAAAAAAAAA2_000000.wav": None},
@@ -161,7 +194,7 @@ def test_every_recipe_reads_its_layout(name, tmp_path):
     assert CORPORA[name].licence
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(ValueError, match=r"layout expected there is|_list.txt is missing"):
+    with pytest.raises(ValueError, match=r"layout expected|_list.txt is missing"):
         CORPORA[name].find(empty, 0)
 
 
