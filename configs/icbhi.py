@@ -21,6 +21,7 @@ def get_config(variant: str = "") -> ConfigDict:
     common.refuse(variant, ("smoke", "cnn_gru"))
     config: Any = transfer.get_config("smoke" if variant == "smoke" else "")
     config.modes = "majority,scratch"
+    config.keep = True
     config.data = common.data(
         dirs="prepared/icbhi", frames=64, hop=64, train="train", val="", test="test", val_share=0.1
     )

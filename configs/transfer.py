@@ -77,6 +77,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data = common.data(train="train", val="val", test="test", val_share=0.15)
     config.encoder = common.encoder()  # of fresh weights where there is no checkpoint
     config.augment = common.augment("normalise")
+    config.keep = False  # the chosen step's encoder in best/, a checkpoint like any other
     config.label = ConfigDict({"fraction": 1.0, "unit": "group"})
     config.semi = semi()
     config.clinical = clinical()

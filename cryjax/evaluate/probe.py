@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from cryjax.data.pipeline import Corpus, Pool, Sampling, make_batches
 from cryjax.evaluate.embed import embed, make_forward, over_windows
@@ -122,15 +123,14 @@ class Probe:
         labels = self.corpus.labels[self.split.train]
         weights = class_weights(labels, len(self.corpus.classes), self.settings.balance)
         objective = self._build(seed, weights)
-        if self.mode not in (
-            "scratch",
-            *SEMI,
-        ):  # fresh statistics of batch norm say nothing about features
+        fresh = self.mode == "scratch" or self.mode in SEMI
+        if not fresh:  # fresh statistics of batch norm say nothing about features
             objective.head.standardise_by(self._sample(objective))
         if FILTERS[self.mode] == "linear" and not self.settings.released:
             objective = in_eval_mode(objective)
         chosen = trainable(objective, FILTERS[self.mode])
         graphdef, state = create(objective, self._tx, chosen)
+        self._graphdef = graphdef
         if self._compiled is None:
             forward, _ = make_forward(objective, lambda m, mel: m.logits(mel))
             self._compiled = make_step(graphdef, self._tx, chosen), forward
@@ -153,14 +153,16 @@ class Probe:
         return average_over(softmax(logits), owner, len(rows))
 
     def fit(
-        self, seed: int, *, log: MetricLog | None = None, extra: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
+        self, seed: int, *, log: MetricLog | None = None, extra: np.ndarray | None = None,
+        keep: Callable[[Any, int], None] | None = None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """Trains with one seed, picks the step on validation, scores the test part once.
 
         Args:
           seed: Of fresh weights, batches and labelled subset.
           log: Where the curves of training and validation go.
           extra: More clips to score with the chosen step.
+          keep: Called with the objective of the chosen step and its number.
 
         Returns:
           "test" and "val" (clips, classes) probabilities of the chosen step, "curve" rows of
@@ -198,6 +200,9 @@ class Probe:
         run(replicate(state, mesh), step, batches, jax.random.key(seed), mesh, plan)
         if "state" not in best:
             raise FloatingPointError(f"{self.mode}: the validation {settings.select} is NaN")
+        if keep is not None:
+            arrays = merge_trees(best["state"].params, best["state"].rest)
+            keep(nnx.merge(self._graphdef, arrays), best["step"])
         chosen = {"curve": np.array(curve), "step": np.array(best["step"])}
         asked = {"val": self.split.val, "test": self.split.test} | (
             {} if extra is None else {"extra": extra}

@@ -131,7 +131,10 @@ def _map(parts: Parts) -> str:
     clips = [corpus.clips[row] for row in rows]
     tips = [f"{clip.label} · {clip.group} · {clip.path} {clip.start_s:g} s" for clip in clips]
     drawing = page.scatter(flat, corpus.labels[rows], corpus.classes, tips)
-    return page.figured(drawing, "PCA of the test recordings' mean embedding, by class.")
+    known = parts.facts["checkpoint"] != "none"
+    encoder = "the pre-trained encoder" if known else "an encoder with fresh, untrained weights"
+    caption = f"PCA of the test recordings' mean embedding by {encoder}; colours are classes."
+    return page.figured(drawing, caption)
 
 
 def _drawings(parts: Parts, shown: Outcome) -> list[tuple[str, str]]:

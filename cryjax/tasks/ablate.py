@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from cryjax.data.shards import save_json
+from cryjax.evaluate import page
 from cryjax.evaluate.table import cell
 from cryjax.tasks import suite, transfer
 from cryjax.tasks.common import Config, names
@@ -61,23 +62,34 @@ def _ours(row: dict[str, Any], mode: str) -> str:
     return cell({"mean": mean, "standard_error": error, "interval": [low, high]})
 
 
-def _markdown(rows: list[dict[str, Any]], config: Config) -> str:
+NOTE = "Mean over seeds ± standard error over seeds [95 % interval over groups]."
+
+
+def _cells(rows: list[dict[str, Any]], config: Config) -> tuple[list[str], list[list[str]]]:
+    """Header and cells for people; the source's figures in columns of their own."""
     modes, theirs = names(config["modes"]), _published(config)
     head = ["row", *modes, *(f"{mode}: as published (other data)" for mode in theirs)]
-    lines = [f"**{config['table']}**, {config['metric']} in per cent", "",
-             "Mean over seeds ± standard error over seeds [95 % interval over groups].", "",
-             "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]  # fmt: skip
+    cells = []
     for row in rows:
         published = [row[f"{mode}_published"] for mode in theirs]
-        cells = [row["row"], *(_ours(row, mode) for mode in modes)]
-        cells += ["" if figure is None else str(figure) for figure in published]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        ours = [row["row"], *(_ours(row, mode) for mode in modes)]
+        cells.append(ours + ["" if figure is None else str(figure) for figure in published])
+    return head, cells
+
+
+def _markdown(title: str, head: list[str], cells: list[list[str]]) -> str:
+    lines = [f"**{title}**", "", NOTE, "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(line) + " |" for line in cells)]) + "\n"
 
 
 def save(workdir: pathlib.Path, rows: list[dict[str, Any]], config: Config) -> str:
-    """Writes results.md, .csv and .json; returns the first."""
-    text = _markdown(rows, config)
+    """Writes results.md, .csv, .json and report.html; returns the first."""
+    title = f"{config['table']}, {config['metric']} in per cent"
+    head, cells = _cells(rows, config)
+    text = _markdown(title, head, cells)
+    each = "Every row has a report of its own in the folder of its name."
+    html = page.page(title, f"<p class=note>{each}</p>", [("Table", page.table(head, cells, NOTE))])
+    (workdir / "report.html").write_text(html, encoding="utf-8")
     (workdir / "results.md").write_text(text, encoding="utf-8")
     with (workdir / "results.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))

@@ -14,7 +14,7 @@ from cryjax.evaluate.embed import embed_once
 from cryjax.evaluate.probe import Split
 from cryjax.models import build_encoder
 from cryjax.spec import FeatureSpec, require_same
-from cryjax.tasks.common import Config, names, open_data, split_off_val
+from cryjax.tasks.common import Config, describe, names, open_data, split_off_val
 from cryjax.train.checkpoint import load_model
 
 UNSAFE_VAL = {
@@ -95,6 +95,20 @@ class Judged:
 
     def _encoder_settings(self) -> Config:
         return self.meta.get("encoder") or self.config["encoder"]
+
+    def describe_trained(self, mode: str, step: int) -> dict[str, Any]:
+        """The meta of a checkpoint of an encoder that this task trained on labels."""
+        info, data = self.corpus.sets[0].info, self.config["data"]
+        heard = {f"{info['corpus']}/{g}" for g in self.corpus.groups[self.split.train]}
+        known = mode in PRETRAINED and self.meta
+        return {
+            "encoder": self._encoder_settings(), "projector": {}, "scores": {}, "selected_by": "",
+            "normalise": self._normalised_by(), "spec": self.corpus.spec.to_json(),
+            "statistics": list(self.meta["statistics"] if known else self.statistics),
+            "frames": data["frames"], "hop": data["hop"], "step": step, "config": self.config,
+            "data": describe(self.corpus), "trained_as": mode,
+            "pretrained_groups": sorted(heard | set(self.meta.get("pretrained_groups", []))),
+        }  # fmt: skip
 
     def policy(self, statistics: tuple[float, float]) -> Policy:
         """What comes before an encoder: the config's augmentations, the checkpoint's scale."""

@@ -81,8 +81,10 @@ def self_training(judged: Judged, seed: int, log: MetricLog | None) -> dict[str,
     pool, rounds = np.setdiff1d(judged.split.train, split.train), chosen["rounds"]
     now: dict[str, Any] = {"corpus": judged.hidden(seed), "split": split}
     probe = make_probe("scratch", judged, lambda _: now["corpus"], lambda _: now["split"])
+    if not len(pool):  # every label is known
+        return probe.fit(seed, log=log)
     found = probe.fit(seed, log=log if rounds == 1 else None, extra=pool)
-    for number in range(1, rounds if len(pool) else 1):
+    for number in range(1, rounds):
         most = round(number / (rounds - 1) * len(pool) / len(judged.corpus.classes))
         taken = _surest(found["extra"], max(1, most), chosen["threshold"])
         labels = judged.hidden(seed).labels.copy()

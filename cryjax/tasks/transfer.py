@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from cryjax.evaluate import clinic, report, table
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
@@ -17,9 +18,11 @@ from cryjax.evaluate.probe import FILTERS
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.table import Outcome
 from cryjax.models.layers import in_eval_mode
+from cryjax.objectives.semi import SEMI
 from cryjax.tasks.common import Config, claim, describe, names
 from cryjax.tasks.judged import Judged, about, prepare
 from cryjax.tasks.training import make_probe, self_training
+from cryjax.train.checkpoint import save_model
 from cryjax.train.log import MetricLog
 
 KNN_MODES = ("knn", "random_knn", "knn_within")
@@ -27,6 +30,7 @@ SELF_TRAINING = "self_training"
 MODES = ("majority", *KNN_MODES, *FILTERS, SELF_TRAINING)
 Arrays = dict[str, np.ndarray]
 Runner = Callable[[int, MetricLog | None], Arrays]
+KEPT = ("linear_bn", "finetune", "scratch", *SEMI)  # modes whose encoder is its own
 
 
 def _majority(judged: Judged, seed: int, _: MetricLog | None) -> Arrays:
@@ -68,7 +72,25 @@ def _knn(mode: str, judged: Judged, seed: int, _: MetricLog | None) -> Arrays:
     return found
 
 
-def _runner(mode: str, judged: Judged) -> Runner:
+def _keep(mode: str, judged: Judged, workdir: pathlib.Path, seed: int):
+    """Writes the encoder of the chosen step as a checkpoint, its classifier beside it."""
+    if mode not in KEPT or not judged.config["keep"] or jax.process_index():
+        return None
+
+    def keep(objective: Any, step: int) -> None:
+        network = objective.teacher if mode == "mean_teacher" else vars(objective)
+        folder = workdir / "best" / f"{mode}-seed{seed}"
+        save_model(folder, {"encoder": network["encoder"]}, judged.describe_trained(mode, step))
+        head = nnx.to_pure_dict(nnx.state(network["head"]))
+        arrays = {"kernel": head["out"]["kernel"], "bias": head["out"]["bias"],
+                  "mean": head["mean"], "std": head["std"]}  # fmt: skip
+        classes = np.array(judged.corpus.classes)
+        np.savez(folder / "classifier.npz", allow_pickle=False, classes=classes, **arrays)
+
+    return keep
+
+
+def _runner(mode: str, judged: Judged, workdir: pathlib.Path) -> Runner:
     """Seed to arrays, compiled once for all seeds."""
     if mode == "majority":
         return functools.partial(_majority, judged)
@@ -79,7 +101,7 @@ def _runner(mode: str, judged: Judged) -> Runner:
     if mode not in FILTERS:
         raise ValueError(f"modes must be among {', '.join(MODES)}, got {mode!r}")
     probe = make_probe(mode, judged)
-    return lambda seed, log: probe.fit(seed, log=log)
+    return lambda seed, log: probe.fit(seed, log=log, keep=_keep(mode, judged, workdir, seed))
 
 
 def _outcome(judged: Judged, mode: str, seed: int, path: pathlib.Path) -> Outcome:
@@ -104,7 +126,7 @@ def judge(config: Config, workdir: pathlib.Path, seeds: list[int]) -> tuple[Judg
         for seed in [0] if mode in alike else seeds:
             path = workdir / "outcomes" / f"{mode}-seed{seed}.npz"
             if not path.exists():
-                runner = runner or _runner(mode, judged)
+                runner = runner or _runner(mode, judged, workdir)
                 _save_arrays(path, runner(seed, _log(workdir, mode, seed)))
             outcomes.append(_outcome(judged, mode, seed, path))
     return judged, outcomes

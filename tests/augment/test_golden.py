@@ -179,6 +179,7 @@ def test_strength_zero_is_the_identity():
     np.testing.assert_allclose(got, mel, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_values_do_not_depend_on_the_number_of_devices():
     policy, (mel, background) = build_policy(POLICY), views(batch=16)
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

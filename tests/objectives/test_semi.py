@@ -21,6 +21,8 @@ from cryjax.train.state import create, make_step
 from cryjax.types import Moved
 
 FRAMES, MELS, LABELLED = 16, 16, 6
+LONGER = ("autoencoder", "pseudo_label", "mean_teacher")
+METHODS = [pytest.param(n, marks=pytest.mark.slow if n in LONGER else ()) for n in SEMI]
 
 
 class Tiny(nnx.Module):
@@ -108,7 +110,7 @@ def differentiate(model, given):
     return jax.tree.leaves(gradient), jax.tree.leaves(statistics)
 
 
-@pytest.mark.parametrize("name", SEMI)
+@pytest.mark.parametrize("name", METHODS)
 def test_only_labelled_passes_move_running_statistics(name):
     def moved(given, **changes):
         model = build(name, ramp={"weight": 1.0, "shape": "constant"}, **changes)
@@ -121,7 +123,7 @@ def test_only_labelled_passes_move_running_statistics(name):
     assert any((a != b).any() for a, b in zip(*asked, strict=True))
 
 
-@pytest.mark.parametrize("name", SEMI)
+@pytest.mark.parametrize("name", METHODS)
 def test_labels_of_unlabelled_rows_are_never_read_and_their_sound_is(name):
     changes: dict[str, Any] = {"threshold": 0.0} if name == "pseudo_label" else {}
     model = build(name, ramp={"weight": 1.0, "shape": "constant"}, **changes)
@@ -132,7 +134,7 @@ def test_labels_of_unlabelled_rows_are_never_read_and_their_sound_is(name):
     assert any((a != b).any() for a, b in zip(hidden, differentiate(model, louder)[0], strict=True))
 
 
-@pytest.mark.parametrize("name", SEMI)
+@pytest.mark.parametrize("name", METHODS)
 def test_a_step_counts_trains_and_reports(name):
     model = build(name, encoder=SimpleCNN)
     tx = optax.sgd(0.1)

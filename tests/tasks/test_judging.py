@@ -13,6 +13,7 @@ from cryjax.tasks import ablate
 from cryjax.tasks import transfer as task
 from cryjax.tasks import verify as verify_task
 from cryjax.tasks.judged import prepare
+from cryjax.train.checkpoint import load_model
 from cryjax.train.log import load_metrics
 from data_prep.main import prepare as prepare_corpus
 
@@ -72,6 +73,15 @@ def test_the_practical_validates_each_epoch_by_patient(smoke, tmp_path):
     validated = [row for row in rows if "val_loss" in row]
     steps = found["about"]["clips"]["train"] // 8
     assert [row["step"] for row in validated] == [steps, 2 * steps]
+    kept, _, meta = load_model(tmp_path / "best" / "scratch-seed0")
+    assert meta["trained_as"] == "scratch"
+    assert meta["step"] in (steps, 2 * steps)
+    assert kept.features == 16
+    with np.load(tmp_path / "best" / "scratch-seed0" / "classifier.npz") as head:
+        assert (head["kernel"].shape, list(head["classes"])) == ((16, 2), ["noise", "tone"])
+    again = smoke(transfer, checkpoint=str(tmp_path / "best" / "scratch-seed0"), modes="knn")
+    again["data"]["frames"] = 64
+    task.run(again, tmp_path / "again")
     assert [r["class"] for r in found["more"]["Per class"]] == [
         "noise", "tone", "macro avg", "weighted avg",
     ]  # fmt: skip
@@ -93,6 +103,7 @@ def test_a_protocols_table_keeps_the_sources_figures_apart(smoke, prepared, tmp_
         rows = list(csv.DictReader(file))
     assert rows[1]["random_linear_published"] == "94.8"
     assert rows[1]["random_linear_mean"] == ""
+    assert "<td>SC-V1: SLICER</td><td></td><td>94.8</td>" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["ubenwa", "uclser", "lape", "icbhi", "uclser_released",

@@ -7,6 +7,8 @@ import pytest
 from configs import label_fractions
 from cryjax.tasks import label_fractions as task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn(smoke, trained, tmp_path_factory):
