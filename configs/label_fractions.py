@@ -22,6 +22,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = ConfigDict({name: base[name] for name in ("data", "encoder", "augment", "label")})
     config.task = "label_fractions"
     config.checkpoint = ""
+    config.pool = ""
     config.folds = ""
     config.seed = 0
     config.seeds = 10

@@ -81,9 +81,14 @@ def require_clips(clips: list[Clip], source: pathlib.Path, layout: str) -> list[
     return clips
 
 
-def rows_of(path: pathlib.Path, layout: str, **options) -> Iterator[dict[str, str]]:
-    """Rows of a table that must be there; options are those of `csv.DictReader`."""
+def require_file(path: pathlib.Path, layout: str) -> pathlib.Path:
+    """The path of a file that must be there."""
     if not path.exists():
         raise ValueError(f"{path} is missing; the layout expected there is {layout}")
-    with path.open(newline="", encoding="utf-8") as file:
+    return path
+
+
+def rows_of(path: pathlib.Path, layout: str, **options) -> Iterator[dict[str, str]]:
+    """Rows of a table that must be there; options are those of `csv.DictReader`."""
+    with require_file(path, layout).open(newline="", encoding="utf-8") as file:
         yield from csv.DictReader(file, **options)

@@ -1,27 +1,22 @@
 """FSDnoisy18k (Fonseca et al. 2019): noisy train, clean train as validation, test; as in uclser."""
 
-import csv
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Archive, Corpus, require_clips
+from data_prep.corpus import Archive, Corpus, require_clips, rows_of
 
 _LAYOUT = "FSDnoisy18k.audio_train/, FSDnoisy18k.audio_test/ and FSDnoisy18k.meta/{train,test}.csv"
 
 
 def _table(source: pathlib.Path, part: str) -> list[Clip]:
-    path = source / "FSDnoisy18k.meta" / f"{part}.csv"
-    if not path.exists():
-        raise ValueError(f"{path} is missing; the layout expected there is {_LAYOUT}")
     clips = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            clean = row.get("manually_verified", "1") == "1"
-            split = "test" if part == "test" else "val" if clean else "train"
-            name = f"FSDnoisy18k.audio_{part}/{row['fname']}"
-            extra = {"verified": "yes" if clean else "no", "aso_id": row.get("aso_id", "")}
-            group = pathlib.PurePosixPath(row["fname"]).stem
-            clips.append(Clip(name, label=row["label"], group=group, split=split, extra=extra))
+    for row in rows_of(source / "FSDnoisy18k.meta" / f"{part}.csv", _LAYOUT):
+        clean = row.get("manually_verified", "1") == "1"
+        split = "test" if part == "test" else "val" if clean else "train"
+        name = f"FSDnoisy18k.audio_{part}/{row['fname']}"
+        extra = {"verified": "yes" if clean else "no", "aso_id": row.get("aso_id", "")}
+        group = pathlib.PurePosixPath(row["fname"]).stem
+        clips.append(Clip(name, label=row["label"], group=group, split=split, extra=extra))
     return clips
 
 

@@ -10,6 +10,7 @@ import re
 
 from cryjax.data.manifest import Clip
 from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.icbhi import ICBHI
 
 _NAME = re.compile(r"(\d{3})_([^_]+)_([A-Za-z]{2})_(sc|mc)_(\w+?)_segment_(\d+)_([01])_([01])")
 _FOLDERS = {"pos": "abnormal", "neg": "normal", "abnormal": "abnormal", "normal": "normal"}
@@ -37,6 +38,6 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 ICBHI_BALANCED = Corpus(
     "icbhi_balanced", find, group="patient",
-    licence="ICBHI 2017: free for research with citation; not redistributable with cryjax",
+    licence=ICBHI.licence,
     expected={"all": 600},
 )  # fmt: skip

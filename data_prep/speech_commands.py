@@ -11,7 +11,7 @@ import pathlib
 import soundfile
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Archive, Corpus, audio_files, require_clips
+from data_prep.corpus import Archive, Corpus, audio_files, require_clips, require_file
 
 TEN = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 NOISE = "_background_noise_"
@@ -20,10 +20,7 @@ _BY_NOISE = ("train", "train", "train", "train", "val", "test")
 
 
 def _listed(source: pathlib.Path, name: str) -> set[str]:
-    path = source / name
-    if not path.exists():
-        raise ValueError(f"{path} is missing; the layout expected there is {_LAYOUT}")
-    return set(path.read_text().split())
+    return set(require_file(source / name, _LAYOUT).read_text().split())
 
 
 def _silence(source: pathlib.Path, files: list[str]) -> list[Clip]:

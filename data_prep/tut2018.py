@@ -3,7 +3,7 @@
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips, rows_of
+from data_prep.corpus import Corpus, require_clips, require_file, rows_of
 
 _LAYOUT = "meta.csv, audio/ and evaluation_setup/fold1_{train,evaluate}.txt"
 
@@ -14,9 +14,8 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     split_of = {}
     for part, split in (("train", "train"), ("evaluate", "test")):
         path = source / "evaluation_setup" / f"fold1_{part}.txt"
-        if not path.exists():
-            raise ValueError(f"{path} is missing; the layout expected there is {_LAYOUT}")
-        split_of |= {line.split("\t")[0]: split for line in path.read_text().splitlines() if line}
+        lines = require_file(path, _LAYOUT).read_text().splitlines()
+        split_of |= {line.split("\t")[0]: split for line in lines if line}
     clips = []
     for row in rows_of(source / "meta.csv", _LAYOUT, delimiter="\t"):
         name, place = row["filename"], row["identifier"]

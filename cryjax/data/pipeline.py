@@ -237,13 +237,18 @@ def make_batches(
     return iter(stream.to_iter_dataset(options))
 
 
+def window_counts(lengths: np.ndarray, *, frames: int, hop: int) -> np.ndarray:
+    """(clips,) evaluation windows of clips of these lengths; see `windows`."""
+    return 1 + np.maximum(lengths - frames, 0) // hop
+
+
 def windows(lengths: np.ndarray, *, frames: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
     """Every evaluation window: starts 0, hop, 2 hop, ... while it fits, one for a short clip.
 
     Returns:
       (windows,) clip number and (windows,) first frame.
     """
-    counts = 1 + np.maximum(lengths - frames, 0) // hop
+    counts = window_counts(lengths, frames=frames, hop=hop)
     clips = np.repeat(np.arange(len(lengths)), counts)
     first = np.cumsum(counts) - counts
     return clips, (np.arange(len(clips)) - first[clips]) * hop

@@ -76,8 +76,6 @@ def require_disjoint(clips: Sequence[Clip]) -> None:
 
 def _parse(rule: str) -> tuple[str, int]:
     name, _, k = rule.partition(":")
-    if name == "column" and k:
-        return k, -1
     if name not in RULES or (name == "kfold") != k.isdigit() or (k.isdigit() and int(k) < 2):
         near = difflib.get_close_matches(name, RULES, 1) or RULES
         raise ValueError(
@@ -133,11 +131,12 @@ def make_splits(clips: list[Clip], rule: str, seed: int) -> tuple[list[Clip], st
     Returns:
       The clips with splits, and the rule in words.
     """
-    name, k = _parse(rule)
-    if k < 0:
-        clips = [dataclasses.replace(clip, split=clip.column(name) or "unknown") for clip in clips]
+    kind, _, column = rule.partition(":")
+    if kind == "column" and column:
+        clips = [dataclasses.replace(c, split=c.column(column) or "unknown") for c in clips]
         require_disjoint(clips)
-        return clips, f"by {name}: each value a fold"
+        return clips, f"by {column}: each value a fold"
+    name, k = _parse(rule)
     if name.startswith("official"):
         return _official(clips, name)
     parts = [f"fold{i + 1}" for i in range(k)] if k else ["train", "val", "test"]

@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 
 from cryjax.data.pipeline import Corpus
 from cryjax.evaluate.calibration import calibration, fit_temperature, rescale
-from cryjax.evaluate.estimates import Found, difference, estimate
+from cryjax.evaluate.estimates import Found, difference, estimate, parts_of
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.operating import (
     YOUDEN,
@@ -170,20 +170,17 @@ def subgroups(
         for value in np.unique(of_clip[mine[0].rows]):
             found = [(o.fold, o.seed, _part(o.test, of_clip[o.rows] == value)) for o in mine]
             found = [run for run in found if len(run[2].labels)]
-            groups = len(set(np.concatenate([run[2].groups for run in found])))
+            parts = parts_of(found)
+            groups = len(set(np.concatenate([names for _, _, names in parts])))
             if groups < FEWEST:
                 continue
             numbers = estimate(found)
-            count = int(sum((of_clip[rows] == value).sum() for rows in _folds(mine)))
+            count = sum(len(labels) for _, labels, _ in parts)
             rows.append([column, value, count, groups, *(cell(numbers[n]) for n in NAMES)])
             raw.append({"column": column, "value": str(value), "groups": groups} | numbers)
     note = f"Mode {mode}; subgroups of fewer than {FEWEST} groups are left out."
     header = ["column", "value", "recordings", "groups", *NAMES]
     return [Table("Subgroups", header, rows, note, raw)] if rows else []
-
-
-def _folds(outcomes: Sequence[Outcome]) -> list[np.ndarray]:
-    return list({o.fold: o.rows for o in outcomes}.values())
 
 
 def per_class(shown: Outcome, classes: Sequence[str]) -> list[Table]:

@@ -32,7 +32,8 @@ def _votes(
     return jax.nn.one_hot(bank_label[nearest], classes).mean(axis=1)
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
+def unit(x: np.ndarray) -> np.ndarray:
+    """Rows at length one; a row of zeros stays one."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
@@ -69,14 +70,14 @@ def knn_votes(
     k = min(k, len(bank) - int(largest))
     if k < 1:
         raise ValueError(f"kNN needs windows of other clips in the bank, got {len(bank)} in all")
-    bank_unit = jnp.asarray(_unit(bank))
+    bank_unit = jnp.asarray(unit(bank))
     rows = []
     for first in range(0, len(queries), CHUNK):
         take = np.minimum(np.arange(first, first + CHUNK), len(queries) - 1)
         rows.append(
             np.asarray(
                 _votes(
-                    jnp.asarray(_unit(queries[take])), jnp.asarray(query_clip[take]), bank_unit,
+                    jnp.asarray(unit(queries[take])), jnp.asarray(query_clip[take]), bank_unit,
                     jnp.asarray(bank_clip), jnp.asarray(bank_label), k=k, classes=classes,
                     compat=compat,
                 )

@@ -64,8 +64,12 @@ def _dot(a: tuple, b: tuple) -> PerFit:
     return (a[0] * b[0]).sum(axis=(0, 2)) + (a[1] * b[1]).sum(axis=1)
 
 
+def _times(factor: PerFit, a: tuple) -> tuple:
+    return factor[None, :, None] * a[0], factor[:, None] * a[1]
+
+
 def _plus(a: tuple, factor: PerFit, b: tuple) -> tuple:
-    return a[0] + factor[None, :, None] * b[0], a[1] + factor[:, None] * b[1]
+    return jax.tree.map(jnp.add, a, _times(factor, b))
 
 
 def _direction(state: _State) -> tuple:
@@ -76,7 +80,7 @@ def _direction(state: _State) -> tuple:
         turn, move = ((p[0][at], p[1][at]) for p in (state.turns, state.moves))
         factors.append(state.inverse[at] * _dot(move, q))
         q = _plus(q, -factors[-1], turn)
-    q = _plus(jax.tree.map(jnp.zeros_like, q), state.scale, q)
+    q = _times(state.scale, q)
     for at, factor in zip(reversed(order), reversed(factors), strict=True):
         turn, move = ((p[0][at], p[1][at]) for p in (state.turns, state.moves))
         q = _plus(q, factor - state.inverse[at] * _dot(turn, q), move)
@@ -102,11 +106,11 @@ def _update(state: _State, x: Array, given: tuple) -> _State:
     along = _direction(state)
     change = _logits(x, along)
     length = _length(state.logits, change, state.params[0], along[0], given)
-    move = _plus(jax.tree.map(jnp.zeros_like, along), length, along)
-    params = _plus(state.params, length, along)
+    move = _times(length, along)
+    params = jax.tree.map(jnp.add, state.params, move)
     logits = state.logits + length[None, :, None] * change
     grad = _gradient(x, logits, params, given)
-    turn = _plus(grad, -jnp.ones_like(length), state.grad)
+    turn = jax.tree.map(jnp.subtract, grad, state.grad)
     product, square = _dot(move, turn), _dot(turn, turn)
     curved = product > 1e-10 * square
     at = state.step % MEMORY

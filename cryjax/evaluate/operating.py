@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import roc_curve
 
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import weighted_confusion
@@ -52,9 +53,8 @@ def choose_threshold(
     score, truth = val.scores[:, positive], val.labels == positive
     if truth.all() or not truth.any():
         raise ValueError("a threshold needs positives and negatives in the validation part")
-    cuts = np.r_[np.inf, np.unique(score)[::-1]]
-    above = score[None] >= cuts[:, None]
-    sensitive, specific = above[:, truth].mean(axis=1), 1 - above[:, ~truth].mean(axis=1)
+    accepted, sensitive, cuts = roc_curve(truth, score, drop_intermediate=False)
+    specific = 1 - accepted
     if specificity is None:
         at, rule = int(np.argmax(sensitive + specific)), YOUDEN
     else:
@@ -135,9 +135,8 @@ def equal_error_rate(score: np.ndarray, same: np.ndarray) -> tuple[float, float]
     """
     if same.all() or not same.any():
         raise ValueError("an equal error rate needs pairs of both kinds")
-    cuts = np.r_[np.inf, np.unique(score)[::-1]]
-    above = np.array([score >= cut for cut in cuts])
-    accepted, rejected = above[:, ~same].mean(axis=1), 1 - above[:, same].mean(axis=1)
+    accepted, recognised, cuts = roc_curve(same, score, drop_intermediate=False)
+    rejected = 1 - recognised
     at = int(np.argmax(accepted >= rejected))
     gap, step = rejected[at - 1] - accepted[at - 1], accepted[at] - rejected[at]
     share = gap / (gap + step)

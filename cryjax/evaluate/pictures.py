@@ -74,10 +74,9 @@ def roc(outcome: Outcome, classes: Sequence[str]) -> Any:
         truth = outcome.test.labels == c
         if truth.all() or not truth.any():
             continue
-        wrong, right, _ = roc_curve(truth, outcome.test.scores[:, c])
-        area = metrics.auc(
-            np.stack([1 - outcome.test.scores[:, c], outcome.test.scores[:, c]], 1), truth * 1
-        )
+        score = outcome.test.scores[:, c]
+        wrong, right, _ = roc_curve(truth, score)
+        area = metrics.auc(np.stack([1 - score, score], 1), truth * 1)
         axis.plot(wrong, right, label=f"{classes[c]}  AUC {area:.2f}", linewidth=1.2)
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     axis.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")

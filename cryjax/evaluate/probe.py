@@ -22,13 +22,13 @@ from cryjax.train.optim import OptimSettings, build_optimiser
 from cryjax.train.state import TrainState, create, make_step, merge_trees
 from cryjax.train.variables import trainable
 
+UNTRAINED = ("scratch", *SEMI)  # modes that train fresh weights whole
 FILTERS = {
     "linear": "linear",
     "random_linear": "linear",
     "linear_bn": "linear_bn",
     "finetune": "finetune",
-    "scratch": "finetune",
-    **dict.fromkeys(SEMI, "finetune"),
+    **dict.fromkeys(UNTRAINED, "finetune"),
 }
 BALANCE = ("sampling", "loss", "none")
 
@@ -123,8 +123,7 @@ class Probe:
         labels = self.corpus.labels[self.split.train]
         weights = class_weights(labels, len(self.corpus.classes), self.settings.balance)
         objective = self._build(seed, weights)
-        fresh = self.mode == "scratch" or self.mode in SEMI
-        if not fresh:  # fresh statistics of batch norm say nothing about features
+        if self.mode not in UNTRAINED:  # fresh statistics of batch norm say nothing about features
             objective.head.standardise_by(self._sample(objective))
         if FILTERS[self.mode] == "linear" and not self.settings.released:
             objective = in_eval_mode(objective)
@@ -169,12 +168,14 @@ class Probe:
           (step, validation metric), "step" the chosen one; "extra" where asked for.
         """
         state, step, forward = self._start(seed)
-        settings, labelled = self.settings, self.settings.batch_size
-        size = labelled + self._drawn
+        settings, size = self.settings, self.settings.batch_size + self._drawn
         mesh = data_mesh(size)
         curve: list[tuple[int, float]] = []
         best: dict[str, Any] = {"value": -np.inf}
-        selecting = self.split.test if settings.released else self.split.val
+        parts = {"val": self.split.val, "test": self.split.test}
+        parts |= {} if extra is None else {"extra": extra}
+        picked_on = "test" if settings.released else "val"
+        selecting = parts.pop(picked_on)
         labels = self.corpus.labels[selecting]
 
         def evaluate(state: TrainState) -> dict[str, float]:
@@ -183,7 +184,8 @@ class Probe:
             value = found[settings.select]
             curve.append((int(state.step), value))
             if value > best["value"]:  # the earliest of equals
-                best.update(value=value, state=jax.device_get(state), step=curve[-1][0])
+                best.update(value=value, scores=scores, step=curve[-1][0])
+                best["state"] = jax.device_get(state)
             named = {f"val_{name}": found[name] for name in {"accuracy", settings.select}}
             return {"val_loss": log_loss(scores, labels)} | named
 
@@ -203,8 +205,6 @@ class Probe:
         if keep is not None:
             arrays = merge_trees(best["state"].params, best["state"].rest)
             keep(nnx.merge(self._graphdef, arrays), best["step"])
-        chosen = {"curve": np.array(curve), "step": np.array(best["step"])}
-        asked = {"val": self.split.val, "test": self.split.test} | (
-            {} if extra is None else {"extra": extra}
-        )
-        return chosen | {k: self.predict(forward, best["state"], v) for k, v in asked.items()}
+        found = {"curve": np.array(curve), "step": np.array(best["step"])}
+        found[picked_on] = best["scores"]
+        return found | {k: self.predict(forward, best["state"], v) for k, v in parts.items()}

@@ -15,7 +15,7 @@ from cryjax.evaluate import checklist, page, pictures
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.probe import Split
 from cryjax.evaluate.scoring import average_over
-from cryjax.evaluate.table import Outcome, Table, cell, in_words
+from cryjax.evaluate.table import NOTE, Outcome, Table, cell, in_words
 
 NOT_FOR = (
     "Decisions about a single person: this is a research result, not a medical device.",
@@ -110,8 +110,7 @@ def _warnings(parts: Parts) -> str:
 def _results(parts: Parts) -> str:
     header = ["mode", *NAMES, "seeds", "groups"]
     rows = [[r["mode"], *(cell(r[n]) for n in NAMES), r["seeds"], r["groups"]] for r in parts.rows]
-    note = "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups]."
-    return page.table(header, rows, f"{note} One row a recording.")
+    return page.table(header, rows, f"{NOTE} One row a recording.")
 
 
 def _split_table(parts: Parts) -> str:

@@ -104,7 +104,8 @@ def _resampled(
     return {k: np.sum(of_fold * np.stack(v, axis=1), axis=1) for k, v in values.items()}
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def interval_of(values: np.ndarray) -> tuple[float, float]:
+    """2.5th and 97.5th percentile of resamples; unknown where fewer than half are finite."""
     there = values[np.isfinite(values)]
     if len(there) * 2 < len(values):
         return UNKNOWN
@@ -132,7 +133,7 @@ def group_bootstrap(
       exists in fewer than half of the resamples (a class may be missing).
     """
     drawn = _resampled(parts, statistic, resamples, seed)
-    return {name: _interval(values) for name, values in drawn.items()}
+    return {name: interval_of(values) for name, values in drawn.items()}
 
 
 def paired_bootstrap(
@@ -160,5 +161,5 @@ def paired_bootstrap(
         gain = a[name] - b[name]
         there = gain[np.isfinite(gain)]
         tails = [(1 + np.sum(side)) / (1 + len(there)) for side in (there <= 0, there >= 0)]
-        found[name] = (*_interval(gain), float(min(1.0, 2 * min(tails))))
+        found[name] = (*interval_of(gain), float(min(1.0, 2 * min(tails))))
     return found

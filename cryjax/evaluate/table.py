@@ -15,6 +15,7 @@ from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.scoring import Scored
 
 LEVELS = ("recording", "group")
+NOTE = "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups]."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,15 +101,8 @@ def in_words(value: Any) -> str:
 
 def as_markdown(rows: Sequence[dict[str, Any]], title: str) -> str:
     """The table for people; says what the numbers are."""
-    lines = [
-        f"**{title}**", "",
-        "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups].", "",
-        "| mode | " + " | ".join(NAMES) + " | seeds |", "|---" * (len(NAMES) + 2) + "|",
-    ]  # fmt: skip
-    for row in rows:
-        cells = " | ".join(cell(row[name]) for name in NAMES)
-        lines.append(f"| {row['mode']} | {cells} | {row['seeds']} |")
-    return "\n".join(lines)
+    cells = [[row["mode"], *(cell(row[name]) for name in NAMES), row["seeds"]] for row in rows]
+    return Table(title, ["mode", *NAMES, "seeds"], cells, NOTE, rows).as_markdown()
 
 
 def save(

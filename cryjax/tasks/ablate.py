@@ -10,7 +10,7 @@ import jax
 
 from cryjax.data.shards import save_json
 from cryjax.evaluate import page
-from cryjax.evaluate.table import cell
+from cryjax.evaluate.table import Table, cell
 from cryjax.tasks import suite, transfer
 from cryjax.tasks.common import Config, names
 
@@ -65,8 +65,8 @@ def _ours(row: dict[str, Any], mode: str) -> str:
 NOTE = "Mean over seeds ± standard error over seeds [95 % interval over groups]."
 
 
-def _cells(rows: list[dict[str, Any]], config: Config) -> tuple[list[str], list[list[str]]]:
-    """Header and cells for people; the source's figures in columns of their own."""
+def _table(rows: list[dict[str, Any]], config: Config) -> Table:
+    """For people; the source's figures in columns of their own."""
     modes, theirs = names(config["modes"]), _published(config)
     head = ["row", *modes, *(f"{mode}: as published (other data)" for mode in theirs)]
     cells = []
@@ -74,21 +74,16 @@ def _cells(rows: list[dict[str, Any]], config: Config) -> tuple[list[str], list[
         published = [row[f"{mode}_published"] for mode in theirs]
         ours = [row["row"], *(_ours(row, mode) for mode in modes)]
         cells.append(ours + ["" if figure is None else str(figure) for figure in published])
-    return head, cells
-
-
-def _markdown(title: str, head: list[str], cells: list[list[str]]) -> str:
-    lines = [f"**{title}**", "", NOTE, "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(line) + " |" for line in cells)]) + "\n"
+    return Table(f"{config['table']}, {config['metric']} in per cent", head, cells, NOTE, rows)
 
 
 def save(workdir: pathlib.Path, rows: list[dict[str, Any]], config: Config) -> str:
     """Writes results.md, .csv, .json and report.html; returns the first."""
-    title = f"{config['table']}, {config['metric']} in per cent"
-    head, cells = _cells(rows, config)
-    text = _markdown(title, head, cells)
+    table = _table(rows, config)
+    text = table.as_markdown() + "\n"
     each = "Every row has a report of its own in the folder of its name."
-    html = page.page(title, f"<p class=note>{each}</p>", [("Table", page.table(head, cells, NOTE))])
+    drawn = page.table(table.header, table.rows, table.note)
+    html = page.page(table.title, f"<p class=note>{each}</p>", [("Table", drawn)])
     (workdir / "report.html").write_text(html, encoding="utf-8")
     (workdir / "results.md").write_text(text, encoding="utf-8")
     with (workdir / "results.csv").open("w", newline="", encoding="utf-8") as file:

@@ -31,6 +31,19 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
+    """Data settings of each fold: test on it, train (and pre-train) on all the others."""
+    if config["folds"] == "":
+        return [{}]
+    wanted = names(config["folds"])
+    if unknown := [name for name in wanted if name not in there]:
+        raise ValueError(f"no split {unknown}; there are {', '.join(there)}")
+    return [
+        {"test": fold, "val": "", "train": ",".join(f for f in there if f != fold)}
+        for fold in wanted
+    ]
+
+
 def numbers(text: str) -> list[float]:
     """A comma-separated setting as numbers."""
     try:

@@ -12,6 +12,7 @@ from cryjax.data.fractions import nested_fractions
 from cryjax.data.pipeline import Corpus
 from cryjax.evaluate.embed import embed_once
 from cryjax.evaluate.probe import Split
+from cryjax.evaluate.scoring import Scored
 from cryjax.models import build_encoder
 from cryjax.spec import FeatureSpec, require_same
 from cryjax.tasks.common import Config, describe, names, open_data, split_off_val
@@ -21,13 +22,8 @@ UNSAFE_VAL = {
     "by_clip": "validation drawn by clip (LEAKY: its groups are trained on)",
     "released": "validation on all of train as released (LEAKY: its clips are trained on)",
 }
-PRETRAINED = (
-    "knn",
-    "knn_within",
-    "linear",
-    "linear_bn",
-    "finetune",
-)  # modes that start from a checkpoint
+# modes that start from a checkpoint
+PRETRAINED = ("knn", "knn_within", "linear", "linear_bn", "finetune")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +85,11 @@ class Judged:
         labels = self.corpus.labels.copy()
         labels[np.setdiff1d(self.split.train, self.labelled(seed).train)] = -1
         return dataclasses.replace(self.corpus, labels=labels)
+
+    def scored(self, part: str, scores: np.ndarray) -> Scored:
+        """Predictions of "val" or "test" beside the truth."""
+        rows = getattr(self.split, part)
+        return Scored(scores, self.corpus.labels[rows], self.corpus.groups[rows])
 
     def _normalised_by(self) -> str:
         return self.meta.get("normalise", self.config["augment"]["normalise"]["by"])

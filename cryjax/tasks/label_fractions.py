@@ -1,7 +1,6 @@
 """How far do few labels go? Linear probes of every seed, fraction and strength, fitted at once."""
 
 import collections
-import copy
 import pathlib
 from typing import Any
 
@@ -12,9 +11,9 @@ from cryjax.data.fractions import nested_fractions
 from cryjax.evaluate import pictures, table
 from cryjax.evaluate.logistic import Fits, fit_many
 from cryjax.evaluate.metrics import score
-from cryjax.evaluate.scoring import Scored, average_over
+from cryjax.evaluate.scoring import average_over
 from cryjax.evaluate.table import Outcome
-from cryjax.tasks.common import Config, claim, describe, names, numbers, open_data
+from cryjax.tasks.common import Config, claim, describe, folds_of, numbers, open_data
 from cryjax.tasks.judged import Judged, about, prepare
 
 ENCODERS = {"random": "random_linear", "pre-trained": "linear"}
@@ -58,30 +57,18 @@ def _choose(judged: Judged, x: np.ndarray, fits: Fits, plan: Any, config: Config
         yield *key, count, val[i], test[i]
 
 
-def _scored(judged: Judged, part: str, scores: np.ndarray) -> Scored:
-    rows = getattr(judged.split, part)
-    return Scored(scores, judged.corpus.labels[rows], judged.corpus.groups[rows])
-
-
-def _fold_config(config: Config, fold: str, seed: int) -> Config:
-    """The transfer settings of one fold and seed; {fold} and {seed} are filled in."""
-    chosen = copy.deepcopy(config)
-    chosen["pool"] = ""
-    chosen["checkpoint"] = config["checkpoint"].format(fold=fold, seed=seed)
-    if fold:
-        others = [f for f in names(config["folds_there"]) if f != fold]
-        chosen["data"] |= {"test": fold, "val": "", "train": ",".join(others)}
-    return chosen
-
-
-def _on_fold(config: Config, fold: str, seeds: list[int], counts: dict) -> list[Outcome]:
-    """Outcomes of every encoder, seed and fraction on one fold; mode is encoder @ fraction."""
-    outcomes = []
+def _on_fold(
+    config: Config, fold: dict[str, str], seeds: list[int], counts: dict
+) -> tuple[Judged, list[Outcome]]:
+    """What was judged, and outcomes of every encoder, seed and fraction; {fold} is filled in."""
+    name_of_fold, outcomes, judged = fold.get("test", ""), [], None
     by_checkpoint = collections.defaultdict(list)
     for seed in seeds:
-        by_checkpoint[_fold_config(config, fold, seed)["checkpoint"]].append(seed)
-    for mine in by_checkpoint.values():
-        judged = prepare(_fold_config(config, fold, mine[0]))
+        checkpoint = config["checkpoint"].format(fold=name_of_fold, seed=seed)
+        by_checkpoint[checkpoint].append(seed)
+    for checkpoint, mine in by_checkpoint.items():
+        there = {"checkpoint": checkpoint, "data": config["data"] | fold}
+        judged = prepare(config | there)
         for name, mode in ENCODERS.items():
             if mode == "linear" and judged.encoder is None:
                 continue
@@ -89,29 +76,26 @@ def _on_fold(config: Config, fold: str, seeds: list[int], counts: dict) -> list[
                 x = _embeddings(judged, mode, together[0])
                 fits, plan = _fit(judged, x, together, config)
                 for seed, fraction, count, val, test in _choose(judged, x, fits, plan, config):
-                    parts = {"val": _scored(judged, "val", val)}
-                    parts["test"] = _scored(judged, "test", test)
+                    parts = {k: judged.scored(k, v) for k, v in (("val", val), ("test", test))}
                     label = f"{name} @ {100 * fraction:g} %"
-                    outcomes.append(Outcome(label, seed, fold, judged.split.test, **parts))
+                    outcomes.append(Outcome(label, seed, name_of_fold, judged.split.test, **parts))
                     counts[name, fraction].append(count)
-    return outcomes
+    assert judged is not None
+    return judged, outcomes
 
 
 def run(config: Config, workdir: pathlib.Path) -> None:
     """Draws the curve as `configs/label_fractions.py` describes."""
     seeds = [config["seed"] + i for i in range(config["seeds"])]
-    folds = names(config["folds"]) or [""]
     corpus = open_data(config["data"])
     claim(workdir, config, describe(corpus))
-    there = sorted({clip.split for clip in corpus.clips})
-    if unknown := [f for f in folds if f and f not in there]:
-        raise ValueError(f"no split {unknown}; there are {', '.join(there)}")
-    config = config | {"folds_there": ",".join(there)}
+    folds = folds_of(config, sorted({clip.split for clip in corpus.clips}))
     counts: dict[tuple[str, float], list[int]] = collections.defaultdict(list)
-    outcomes = [o for fold in folds for o in _on_fold(config, fold, seeds, counts)]
+    found = [_on_fold(config, fold, seeds, counts) for fold in folds]
+    outcomes = [outcome for _, mine in found for outcome in mine]
     if jax.process_index():
         return
-    judged = prepare(_fold_config(config, folds[-1], seeds[-1]))
+    judged, _ = found[-1]
     chosen = f"strength of regularisation with the best {config['select']} on val"
     facts = about(judged, chosen) | {
         "title": f"{corpus.sets[0].info['corpus']}, linear probes by share of labels",

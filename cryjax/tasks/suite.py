@@ -9,21 +9,8 @@ import jax
 
 from cryjax.evaluate.table import Outcome
 from cryjax.tasks import pretrain, transfer
-from cryjax.tasks.common import Config, names, open_data
+from cryjax.tasks.common import Config, folds_of, open_data
 from cryjax.tasks.judged import about
-
-
-def folds_of(config: Config, there: list[str]) -> list[dict[str, str]]:
-    """Data settings of each fold: test on it, train (and pre-train) on all the others."""
-    if config["folds"] == "":
-        return [{}]
-    wanted = names(config["folds"])
-    if unknown := [name for name in wanted if name not in there]:
-        raise ValueError(f"no split {unknown}; there are {', '.join(there)}")
-    return [
-        {"test": fold, "val": "", "train": ",".join(f for f in there if f != fold)}
-        for fold in wanted
-    ]
 
 
 def _pretrain(config: Config, fold: dict[str, str], seed: int, workdir: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ from flax import nnx
 from cryjax.augment import build_policy
 from cryjax.data.pipeline import Corpus
 from cryjax.evaluate.embed import Kept, embedded_corpus
-from cryjax.evaluate.probe import FILTERS, Probe, ProbeSettings, Split
+from cryjax.evaluate.probe import FILTERS, UNTRAINED, Probe, ProbeSettings, Split
 from cryjax.objectives import Supervised
 from cryjax.objectives.semi import SEMI
 from cryjax.tasks.judged import Judged
@@ -42,8 +42,7 @@ def make_probe(mode: str, judged: Judged, corpus: Callable[[int], Corpus] | None
     """The probe of a mode; corpus and split are those of the labels unless given, by seed."""
     config, data = judged.config, judged.config["data"]
     chosen = config["probe"]
-    fresh = mode == "scratch" or mode in SEMI
-    optim = OptimSettings(**chosen["scratch" if fresh else FILTERS[mode]])
+    optim = OptimSettings(**chosen["scratch" if mode in UNTRAINED else FILTERS[mode]])
     settings = {"frames": data["frames"], "hop": data["hop"], **chosen["settings"]}
     keep = FILTERS[mode] == "linear" and not (
         judged.policy((0.0, 1.0)).augments or settings["released"]
@@ -79,7 +78,8 @@ def self_training(judged: Judged, seed: int, log: MetricLog | None) -> dict[str,
     """Rounds of training, labelling the surest recordings without a label, and training anew."""
     chosen, split = judged.config["semi"]["self_training"], judged.labelled(seed)
     pool, rounds = np.setdiff1d(judged.split.train, split.train), chosen["rounds"]
-    now: dict[str, Any] = {"corpus": judged.hidden(seed), "split": split}
+    hidden = judged.hidden(seed)
+    now: dict[str, Any] = {"corpus": hidden, "split": split}
     probe = make_probe("scratch", judged, lambda _: now["corpus"], lambda _: now["split"])
     if not len(pool):  # every label is known
         return probe.fit(seed, log=log)
@@ -87,7 +87,7 @@ def self_training(judged: Judged, seed: int, log: MetricLog | None) -> dict[str,
     for number in range(1, rounds):
         most = round(number / (rounds - 1) * len(pool) / len(judged.corpus.classes))
         taken = _surest(found["extra"], max(1, most), chosen["threshold"])
-        labels = judged.hidden(seed).labels.copy()
+        labels = hidden.labels.copy()
         labels[pool[taken]] = found["extra"][taken].argmax(axis=1)
         now["corpus"] = dataclasses.replace(judged.corpus, labels=labels)
         rows = np.concatenate([split.train, pool[taken]])

@@ -12,13 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from cryjax.data.pipeline import window_counts
 from cryjax.evaluate import clinic, report, table
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
-from cryjax.evaluate.probe import FILTERS
-from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.probe import FILTERS, UNTRAINED
 from cryjax.evaluate.table import Outcome
 from cryjax.models.layers import in_eval_mode
-from cryjax.objectives.semi import SEMI
 from cryjax.tasks.common import Config, claim, describe, names
 from cryjax.tasks.judged import Judged, about, prepare
 from cryjax.tasks.training import make_probe, self_training
@@ -30,7 +29,7 @@ SELF_TRAINING = "self_training"
 MODES = ("majority", *KNN_MODES, *FILTERS, SELF_TRAINING)
 Arrays = dict[str, np.ndarray]
 Runner = Callable[[int, MetricLog | None], Arrays]
-KEPT = ("linear_bn", "finetune", "scratch", *SEMI)  # modes whose encoder is its own
+KEPT = ("linear_bn", "finetune", *UNTRAINED)  # modes whose encoder is its own
 
 
 def _majority(judged: Judged, seed: int, _: MetricLog | None) -> Arrays:
@@ -105,12 +104,8 @@ def _runner(mode: str, judged: Judged, workdir: pathlib.Path) -> Runner:
 
 
 def _outcome(judged: Judged, mode: str, seed: int, path: pathlib.Path) -> Outcome:
-    parts = {}
     with np.load(path) as found:
-        for part in ("val", "test"):
-            rows = getattr(judged.split, part)
-            labels, groups = judged.corpus.labels[rows], judged.corpus.groups[rows]
-            parts[part] = Scored(found[part], labels, groups)
+        parts = {part: judged.scored(part, found[part]) for part in ("val", "test")}
     return Outcome(mode, seed, judged.config["data"]["test"], judged.split.test, **parts)
 
 
@@ -180,7 +175,7 @@ def publish(
     """
     chosen = clinic.Clinical(**judged.config["clinical"])
     data, lengths = judged.config["data"], judged.corpus.lengths
-    patches = 1 + np.maximum(lengths - data["frames"], 0) // data["hop"]
+    patches = window_counts(lengths, frames=data["frames"], hop=data["hop"])
     extra = clinic.tables(
         outcomes, judged.corpus, chosen, shown=report.drawn(outcomes),
         leaky="LEAKY" in f"{facts['split rule']} {facts['selection']}",

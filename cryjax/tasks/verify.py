@@ -7,8 +7,10 @@ import jax
 import numpy as np
 
 from cryjax.data.shards import save_json
+from cryjax.evaluate.knn import unit
 from cryjax.evaluate.operating import equal_error_rate
 from cryjax.evaluate.scoring import average_over
+from cryjax.evaluate.statistics import interval_of
 from cryjax.tasks.common import Config, claim, describe, names
 from cryjax.tasks.judged import Judged, prepare_encoder
 
@@ -21,12 +23,10 @@ def _sides(judged: Judged, seed: int, period: str) -> dict[tuple[str, str], np.n
     h, owner = judged.embeddings(mode, seed)
     x = average_over(h, owner, len(judged.rows))
     clips = [judged.corpus.clips[row] for row in judged.rows]
-    keys = [(clip.group, clip.column(period)) for clip in clips]
-    found = {}
-    for key in dict.fromkeys(keys):
-        mean = x[[k == key for k in keys]].mean(axis=0)
-        found[key] = mean / max(np.linalg.norm(mean), 1e-12)
-    return found
+    sides: dict[tuple[str, str], int] = {}
+    at = [sides.setdefault((clip.group, clip.column(period)), len(sides)) for clip in clips]
+    means = unit(average_over(x, np.array(at), len(sides)))
+    return {side: means[i] for side, i in sides.items()}
 
 
 def _load_pairs(path: str) -> list[tuple[str, str, bool]]:
@@ -40,18 +40,16 @@ def _load_pairs(path: str) -> list[tuple[str, str, bool]]:
 
 def _interval(score: np.ndarray, same: np.ndarray, babies: np.ndarray) -> tuple[float, float]:
     """95 % interval when babies are drawn anew: a pair counts as often as both of its babies."""
-    rng, found = np.random.default_rng(0), []
+    rng, found = np.random.default_rng(0), np.full(RESAMPLES, np.nan)
     who, at = np.unique(babies, return_inverse=True)
     at = at.reshape(babies.shape)
-    for _ in range(RESAMPLES):
+    for i in range(RESAMPLES):
         counts = rng.multinomial(len(who), np.full(len(who), 1 / len(who)))
         times = counts[at[0]] * np.where(same, 1, counts[at[1]])
         rows = np.repeat(np.arange(len(score)), times)
         if same[rows].any() and not same[rows].all():
-            found.append(equal_error_rate(score[rows], same[rows])[0])
-    enough = len(found) * 2 >= RESAMPLES
-    low, high = np.percentile(found, [2.5, 97.5]) if enough else (np.nan, np.nan)
-    return float(low), float(high)
+            found[i] = equal_error_rate(score[rows], same[rows])[0]
+    return interval_of(found)
 
 
 def run(config: Config, workdir: pathlib.Path) -> None:
