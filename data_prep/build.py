@@ -1,24 +1,24 @@
 """Clips to shards: decode, log-mel, write; resumable by shard, the same bytes every time."""
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-import multiprocessing
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tqdm
 
-from cryjax.audio import AudioError, make_logmel, read
-from cryjax.audio.decode import resample
 from cryjax.data import shards
 from cryjax.data.manifest import KNOWN, Clip, save_csv, to_rows
 from cryjax.spec import FeatureSpec
+from data_prep.clip import Prepared, Worker
+from data_prep.workers import Workers
 
 CLIPS_A_SHARD = 1024
-CLIPPED_SHARE, SILENT_PEAK, SHORT_S = 0.001, 1e-3, 0.25
 QUARANTINE = ("path", "start_s", "reason", "remedy")
 
 
@@ -47,6 +47,10 @@ class Plan:
         """Number of shards, at least one."""
         return -(-len(self.clips) // CLIPS_A_SHARD)
 
+    def clips_of(self, shard: int) -> list[Clip]:
+        """Those of one shard."""
+        return self.clips[shard * CLIPS_A_SHARD : (shard + 1) * CLIPS_A_SHARD]
+
     def name(self, shard: int) -> str:
         """File name of a shard."""
         return f"shard-{shard:05d}-of-{self.n_shards:05d}.arrayrecord"
@@ -57,80 +61,17 @@ class Plan:
         return hashlib.sha256(rows.encode()).hexdigest()
 
 
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """One clip's mel and what was seen on the way, or why there is none."""
+def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
+    """One shard and its side file; the side file last, so that it vouches for the shard.
 
-    mel: np.ndarray | None = None
-    columns: dict[str, str] = dataclasses.field(default_factory=dict)
-    seconds: float = 0.0
-    reason: str = ""
-    remedy: str = ""
-
-
-def _flags(wave: np.ndarray, rate_hz: int) -> str:
-    """What a listener should know: clipped, silent, short."""
-    peak = np.abs(wave).max()
-    seen = {
-        "clipped": peak >= 0.999 and (np.abs(wave) >= 0.999 * peak).mean() > CLIPPED_SHARE,
-        "silent": peak < SILENT_PEAK,
-        "short": len(wave) < SHORT_S * rate_hz,
-    }
-    return " ".join(name for name, yes in seen.items() if yes)
-
-
-class _Worker:
-    """Prepares clips one at a time; made once in every process."""
-
-    def __init__(self, source: pathlib.Path, spec: FeatureSpec):
-        self.source, self.spec, self.logmel = source, spec, make_logmel(spec)
-
-    def __call__(self, clip: Clip) -> Prepared:
-        try:
-            found = read(self.source / clip.path, start_s=clip.start_s, end_s=clip.end_s)
-        except AudioError as error:
-            return Prepared(reason=error.reason, remedy=error.remedy)
-        wave = resample(found.wave, found.rate_hz, self.spec.sample_rate_hz)
-        mel = self.logmel(wave).astype(np.float16)
-        if not np.isfinite(mel).all():
-            return Prepared(reason="its mel overflows float16", remedy="choose a spec with a log")
-        values = mel.astype(np.float64)
-        computed = (
-            len(mel), float(values.sum()), float((values**2).sum()), found.rate_hz,
-            hashlib.sha256(found.wave.tobytes()).hexdigest(), _flags(found.wave, found.rate_hz),
-        )  # fmt: skip
-        columns = {
-            name: value if isinstance(value, str) else repr(value)
-            for name, value in zip(shards.COMPUTED, computed, strict=True)
-        }
-        return Prepared(mel, columns, len(found.wave) / found.rate_hz)
-
-
-_worker: list[_Worker] = []
-
-
-def _start_worker(source: pathlib.Path, spec: FeatureSpec) -> None:
-    _worker[:] = [_Worker(source, spec)]
-
-
-def _prepare(clip: Clip) -> Prepared:
-    return _worker[0](clip)
-
-
-def _prepared(plan: Plan, clips: Sequence[Clip], pool) -> Iterator[Prepared]:
-    if pool is None:
-        _start_worker(plan.source, plan.spec)
-        return map(_prepare, clips)
-    return pool.imap(_prepare, clips, chunksize=4)
-
-
-def _build_shard(plan: Plan, shard: int, pool, bar: tqdm.tqdm) -> None:
-    """One shard and its side file; the side file last, so that it vouches for the shard."""
-    clips = plan.clips[shard * CLIPS_A_SHARD : (shard + 1) * CLIPS_A_SHARD]
+    Args:
+      plan: Of all shards.
+      shard: Its number.
+      prepared: Of its clips, in their order.
+    """
     index = {name: i for i, name in enumerate(plan.classes)}
     records, rows, bad = [], [], []
-    for clip, done in zip(clips, _prepared(plan, clips, pool), strict=True):
-        bar.update()
+    for clip, done in zip(plan.clips_of(shard), prepared, strict=True):
         if done.mel is None:
             values = (clip.path, repr(clip.start_s), done.reason, done.remedy)
             bad.append(dict(zip(QUARANTINE, values, strict=True)))
@@ -146,6 +87,16 @@ def _build_shard(plan: Plan, shard: int, pool, bar: tqdm.tqdm) -> None:
         info |= {"sha256": shards.write_shard(path, records), "bytes": path.stat().st_size}
     side = {"plan": plan.fingerprint(), "shard": info, "rows": rows, "quarantine": bad}
     shards.save_json(path.with_suffix(".json"), side)
+
+
+def _in_this_process(plan: Plan) -> Callable[[Sequence[Clip]], Iterator[Prepared]]:
+    return lambda clips: map(Worker(plan.source, plan.spec), clips)
+
+
+def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]:
+    for one in prepared:
+        bar.update()
+        yield one
 
 
 def _side(plan: Plan, shard: int) -> dict | None:
@@ -164,6 +115,15 @@ def _side(plan: Plan, shard: int) -> dict | None:
     return side
 
 
+def unbuilt(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[int]:
+    """Shards of a part (index, count) that are not there yet: shard s is of part s mod count."""
+    mine = [s for s in range(plan.n_shards) if s % part[1] == part[0]]
+    todo = [s for s in mine if _side(plan, s) is None]
+    if len(todo) < len(mine):
+        print(f"{len(mine) - len(todo)} of {len(mine)} shards are there already")
+    return todo
+
+
 def progress(total: int) -> tqdm.tqdm:
     """A bar with ETA; a line every ten seconds where nobody watches it move."""
     seconds = 0.1 if sys.stderr.isatty() else 10.0
@@ -177,27 +137,27 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
 
     Args:
       plan: What to build.
-      workers: Processes; 0 works in this one.
-      part: (index, count): shard s belongs to part s mod count.
+      workers: Processes; 0 works in this one, where a crash of a decoder ends everything.
+      part: See `unbuilt`.
 
     Returns:
       Whether every shard of every part is now there, so that `finish` can be called.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    mine = [s for s in range(plan.n_shards) if s % part[1] == part[0]]
-    todo = [s for s in mine if _side(plan, s) is None]
-    n = sum(len(plan.clips[s * CLIPS_A_SHARD : (s + 1) * CLIPS_A_SHARD]) for s in todo)
-    if len(todo) < len(mine):
-        print(f"{len(mine) - len(todo)} of {len(mine)} shards are there already")
-    with progress(n) as bar:
+    todo = unbuilt(plan, part)
+    n = sum(len(plan.clips_of(shard)) for shard in todo)
+    with contextlib.ExitStack() as stack:
+        bar, prepare = stack.enter_context(progress(n)), _in_this_process(plan)
         if workers and n:
-            context = multiprocessing.get_context("spawn")
-            with context.Pool(workers, _start_worker, (plan.source, plan.spec)) as pool:
-                for shard in todo:
-                    _build_shard(plan, shard, pool, bar)
-        else:
-            for shard in todo:
-                _build_shard(plan, shard, None, bar)
+            make = functools.partial(Worker, plan.source, plan.spec)
+            prepare = stack.enter_context(Workers(make, workers))
+        for shard in todo:
+            write_shard(plan, shard, _counted(prepare(plan.clips_of(shard)), bar))
+    return complete(plan)
+
+
+def complete(plan: Plan) -> bool:
+    """Whether every shard of every part is there."""
     return all(_side(plan, s) is not None for s in range(plan.n_shards))
 
 

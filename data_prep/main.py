@@ -39,6 +39,12 @@ _DOWNLOAD = flags.DEFINE_bool(
 _PART = flags.DEFINE_string(
     "part", "0/1", "i/n: this job builds every n-th shard from the i-th on."
 )
+_BEAM = flags.DEFINE_string(
+    "beam", None, "Runner of Apache Beam (DirectRunner, DataflowRunner, ...) instead of --workers."
+)
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options", "", "Its own, such as '--project=P --region=R'."
+)
 _BAD = flags.DEFINE_float("max_bad_share", 0.2, "Largest share of bad files a run may end with.")
 
 
@@ -98,6 +104,8 @@ class Options:
     part: str = "0/1"
     max_bad_share: float = 0.2
     download: bool = False
+    beam: str | None = None
+    beam_options: str = ""
 
 
 def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
@@ -124,6 +132,16 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     return Plan(root, out, preset(options.spec), clips, classes, about)
 
 
+def _beam():
+    try:
+        from data_prep import beam
+    except ImportError:
+        raise ValueError(
+            "--beam needs Apache Beam: pip install cryjax[beam], in an environment of its own"
+        ) from None
+    return beam
+
+
 def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
     """What the command does; keyword arguments are the fields of `Options`.
 
@@ -137,7 +155,11 @@ def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
     chosen, folder = Options(**options), pathlib.Path(out)
     part = _part(chosen.part)
     plan = _plan(_corpus(corpus, source), source, folder, chosen)
-    if not build(plan, workers=chosen.workers, part=part):
+    if chosen.beam is None:
+        done = build(plan, workers=chosen.workers, part=part)
+    else:
+        done = _beam().build(plan, chosen.beam, chosen.beam_options, part)
+    if not done:
         print("this part is done; manifest.json is written when the last part is")
         return False
     finish(plan, max_bad_share=chosen.max_bad_share)
@@ -156,7 +178,7 @@ def _main(argv: Sequence[str]) -> None:
             _CORPUS.value, _SOURCE.value, _OUT.value,
             spec=_SPEC.value, split=_SPLIT.value, label=_LABEL.value, seed=_SEED.value,
             workers=_WORKERS.value, part=_PART.value, max_bad_share=_BAD.value,
-            download=_DOWNLOAD.value,
+            download=_DOWNLOAD.value, beam=_BEAM.value, beam_options=_BEAM_OPTIONS.value,
         )  # fmt: skip
     except (ValueError, OSError) as error:
         sys.exit(f"data_prep: {error}")

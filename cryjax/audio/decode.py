@@ -39,7 +39,8 @@ class DecodeLimits:
       min_rate_hz: Lowest sample rate; 1 Hz files are resampling bombs.
       max_rate_hz: Highest sample rate.
       max_channels: Most channels.
-      max_s: Longest recording in seconds.
+      max_s: Longest recording, or stretch of it, in seconds.
+      max_samples: Most samples of it; a gigabyte of float32 by default.
       max_abs: Largest absolute sample value of a float file.
       timeout_s: Longest an ffmpeg call may take.
     """
@@ -48,6 +49,7 @@ class DecodeLimits:
     max_rate_hz: int = 384_000
     max_channels: int = 32
     max_s: float = 4 * 3600.0
+    max_samples: int = 1 << 28
     max_abs: float = 10.0
     timeout_s: float = 120.0
 
@@ -115,9 +117,9 @@ def _read_soundfile(
             rate = sound.samplerate
             first = min(round(start_s * rate), sound.frames)
             last = sound.frames if end_s is None else min(round(end_s * rate), sound.frames)
-            if last - first > limits.max_s * rate:
+            if last - first > (most := min(limits.max_s * rate, limits.max_samples)):
                 reason = f"{(last - first) / rate:.0f} s long"
-                raise AudioError(path, reason, f"at most {limits.max_s:.0f} s are read; cut it")
+                raise AudioError(path, reason, f"at most {most / rate:.0f} s are read; cut it")
             sound.seek(first)
             return Recording(_read_blocks(path, sound, last - first), rate, sound.channels)
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:

@@ -1,12 +1,22 @@
-"""Waveform to log-mel on the host, through librosa, driven by a FeatureSpec."""
+"""Waveform to log-mel on the host, driven by a FeatureSpec; librosa's numbers, faster.
+
+librosa gives filters and padding; the spectrum is ours: only the window's samples are multiplied
+(where they lie within the transform does not change its power), some hundred frames at a time stay
+in the cache, and the filters meet real and imaginary squares at once as a sparse matrix.
+"""
 
 from collections.abc import Callable
 from typing import Any, cast
 
 import librosa
 import numpy as np
+import scipy.fft
+import scipy.signal
+import scipy.sparse
 
 from cryjax.spec import FeatureSpec
+
+FRAMES_AT_ONCE = 256
 
 
 def _symmetric_triangles(spec: FeatureSpec) -> np.ndarray:
@@ -78,25 +88,38 @@ def _normalise_clip(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     return mel
 
 
+def _make_power_mel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
+    """Builds the map from samples to (frames, mels) power; frame i is centred on i hops."""
+    window = np.asarray(scipy.signal.get_window(spec.window, spec.window_samples), np.float32)
+    margin = (spec.n_fft - spec.window_samples) // 2
+    twice = scipy.sparse.csr_matrix(np.repeat(mel_filters(spec), 2, axis=1))
+    pad_mode = cast(Any, spec.pad_mode)
+
+    def power_mel(wave: np.ndarray) -> np.ndarray:
+        padded = np.pad(wave, spec.n_fft // 2, mode=pad_mode)[margin:]
+        frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window_samples)
+        frames = frames[:: spec.hop_samples][: 1 + len(wave) // spec.hop_samples]
+        mel = np.empty((len(frames), spec.n_mels), np.float32)
+        for at in range(0, len(frames), FRAMES_AT_ONCE):
+            part = frames[at : at + FRAMES_AT_ONCE] * window
+            spectrum = np.asarray(scipy.fft.rfft(part, n=spec.n_fft, axis=1))
+            squares = np.square(spectrum.view(np.float32))  # real, imaginary, real, ...
+            mel[at : at + len(part)] = (twice @ squares.T).T
+        return mel
+
+    return power_mel
+
+
 def make_logmel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
     """Builds the map from (samples,) float32 at `spec.sample_rate_hz` to (frames, mels) float32.
 
     Without a resize there are `1 + samples // hop_samples` frames.
     """
-    filters, pad_mode = mel_filters(spec), cast(Any, spec.pad_mode)
+    power_mel = _make_power_mel(spec)
 
     def logmel(wave: np.ndarray) -> np.ndarray:
-        spectrum = librosa.stft(
-            prepare_wave(wave, spec),
-            n_fft=spec.n_fft,
-            hop_length=spec.hop_samples,
-            win_length=spec.window_samples,
-            window=spec.window,
-            center=True,
-            pad_mode=pad_mode,
-        )
-        power = np.real(spectrum) ** 2 + np.imag(spectrum) ** 2
-        mel = _normalise_clip(compress_level((filters @ power).T, spec), spec)
+        mel = power_mel(prepare_wave(wave, spec).astype(np.float32))
+        mel = _normalise_clip(compress_level(mel, spec), spec)
         if spec.resize_frames:
             mel = resize_matrix(len(mel), spec.resize_frames) @ mel
         return mel.astype(np.float32)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import difflib
+import math
 import pathlib
 from collections.abc import Iterable
 
@@ -55,7 +56,7 @@ def _clip(row: dict[str, str], where: str) -> Clip:
         end_s = float(row["end_s"]) if row.get("end_s") else None
     except ValueError as error:
         raise ValueError(f"{where}: start_s and end_s must be seconds ({error})") from None
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
+    if not 0 <= start_s < math.inf or (end_s is not None and not start_s < end_s):
         raise ValueError(f"{where}: end_s must be above start_s, got {start_s} to {end_s}")
     extra = {key: value for key, value in row.items() if key not in KNOWN}
     label, group, split = (row.get(key) or "" for key in ("label", "group", "split"))
@@ -67,7 +68,17 @@ def load_manifest(path: str | pathlib.Path) -> list[Clip]:
 
     A row without a group becomes a group of its own recording, the narrowest safe choice.
     """
-    with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as file:
+    try:
+        rows = _read(pathlib.Path(path))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a table of text in UTF-8 ({error})") from None
+    if not rows:
+        raise ValueError(f"{path}: no clips; the manifest has a header and nothing below it")
+    return rows
+
+
+def _read(path: pathlib.Path) -> list[Clip]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         if missing := [name for name in REQUIRED if name not in columns]:
@@ -79,8 +90,6 @@ def load_manifest(path: str | pathlib.Path) -> list[Clip]:
                 raise ValueError(f"{path}:{reader.line_num}: expected {len(columns)} columns")
             clip = _clip(row, f"{path}:{reader.line_num}")
             rows.append(clip if clip.group else dataclasses.replace(clip, group=clip.recording))
-    if not rows:
-        raise ValueError(f"{path}: no clips; the manifest has a header and nothing below it")
     return rows
 
 

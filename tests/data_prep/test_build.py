@@ -77,7 +77,7 @@ def test_an_interrupted_run_continues_with_the_missing_shards(source, tmp_path, 
     monkeypatch.setattr(build, "CLIPS_A_SHARD", 3)
     run(source, tmp_path / "whole")
     prepared = []
-    original = build._Worker.__call__
+    original = build.Worker.__call__
 
     def counting(self, clip):
         prepared.append(clip.path)
@@ -85,7 +85,7 @@ def test_an_interrupted_run_continues_with_the_missing_shards(source, tmp_path, 
             raise KeyboardInterrupt
         return original(self, clip)
 
-    monkeypatch.setattr(build._Worker, "__call__", counting)
+    monkeypatch.setattr(build.Worker, "__call__", counting)
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()

@@ -1,0 +1,67 @@
+"""One clip: decode, resample, log-mel; the same function in a process, a pool or a cluster."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+
+from cryjax.audio import AudioError, make_logmel, read
+from cryjax.audio.decode import resample
+from cryjax.data import shards
+from cryjax.data.manifest import Clip
+from cryjax.spec import FeatureSpec
+
+CLIPPED_SHARE, SILENT_PEAK, SHORT_S = 0.001, 1e-3, 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """One clip's mel and what was seen on the way, or why there is none."""
+
+    mel: np.ndarray | None = None
+    columns: dict[str, str] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+    reason: str = ""
+    remedy: str = ""
+
+
+def _flags(wave: np.ndarray, rate_hz: int) -> str:
+    """What a listener should know: clipped, silent, short."""
+    peak = np.abs(wave).max()
+    seen = {
+        "clipped": peak >= 0.999 and (np.abs(wave) >= 0.999 * peak).mean() > CLIPPED_SHARE,
+        "silent": peak < SILENT_PEAK,
+        "short": len(wave) < SHORT_S * rate_hz,
+    }
+    return " ".join(name for name, yes in seen.items() if yes)
+
+
+class Worker:
+    """Prepares clips one at a time; made once in every process."""
+
+    def __init__(self, source: pathlib.Path, spec: FeatureSpec):
+        self.source, self.spec, self.logmel = source, spec, make_logmel(spec)
+
+    def __call__(self, clip: Clip) -> Prepared:
+        """The clip's mel; a recording that cannot be used gives its reason instead."""
+        try:
+            found = read(self.source / clip.path, start_s=clip.start_s, end_s=clip.end_s)
+            wave = resample(found.wave, found.rate_hz, self.spec.sample_rate_hz)
+            mel = self.logmel(wave).astype(np.float16)
+        except AudioError as error:
+            return Prepared(reason=error.reason, remedy=error.remedy)
+        except MemoryError:
+            return Prepared(reason="does not fit into memory", remedy="cut it")
+        if not np.isfinite(mel).all():
+            return Prepared(reason="its mel overflows float16", remedy="choose a spec with a log")
+        values = mel.astype(np.float64)
+        computed = (
+            len(mel), float(values.sum()), float((values**2).sum()), found.rate_hz,
+            hashlib.sha256(found.wave.tobytes()).hexdigest(), _flags(found.wave, found.rate_hz),
+        )  # fmt: skip
+        columns = {
+            name: value if isinstance(value, str) else repr(value)
+            for name, value in zip(shards.COMPUTED, computed, strict=True)
+        }
+        return Prepared(mel, columns, len(found.wave) / found.rate_hz)

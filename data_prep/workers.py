@@ -1,0 +1,102 @@
+"""Untrusted recordings are decoded in processes that may crash, hang or run out of memory alone."""
+
+import collections
+import contextlib
+import multiprocessing
+import resource
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from cryjax.data.manifest import Clip
+from data_prep.clip import Prepared
+
+MEMORY_BYTES = 8 << 30  # address space of a worker
+SECONDS = 300  # that one clip may take
+AHEAD = 8  # clips a worker is given in advance
+CRASHED = Prepared(
+    reason=f"its decoder crashed, or took over {SECONDS} s or {MEMORY_BYTES >> 30} GiB",
+    remedy="convert or cut the file",
+)
+
+Prepare = Callable[[Clip], Prepared]
+_worker: list[Prepare] = []
+
+
+def _start(make: Callable[[], Prepare]) -> None:
+    """In a fresh process: caps, and Ctrl-C left to the parent."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _worker[:] = [make()]
+
+
+def _prepare(clip: Clip, seconds: int) -> Prepared:
+    """The alarm's default ends the process, whatever library hangs in it."""
+    signal.alarm(seconds)
+    try:
+        return _worker[0](clip)
+    finally:
+        signal.alarm(0)
+
+
+class Workers:
+    """Prepares clips in other processes, in order; a clip that kills its process is set aside.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, make: Callable[[], Prepare], count: int, *, seconds: int = SECONDS):
+        """Args are what runs.
+
+        Args:
+          make: Makes the function of a clip, once in every process; picklable.
+          count: Of processes.
+          seconds: That one clip may take.
+        """
+        self._make, self._count, self._seconds = make, count, seconds
+        self._pool = self._fresh(count)
+
+    def _fresh(self, count: int) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(count, context, _start, (self._make,))
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, clips: Iterable[Clip]) -> Iterator[Prepared]:
+        """The clips' mels, or why there are none, in order."""
+        todo, waiting = iter(clips), collections.deque[tuple[Clip, Future]]()
+        while True:
+            while len(waiting) < AHEAD * self._count and (clip := next(todo, None)) is not None:
+                waiting.append((clip, self._submit(clip)))
+            if not waiting:
+                return
+            clip, future = waiting.popleft()
+            try:
+                yield future.result()
+            except BrokenProcessPool:  # some process died; one at a time, these tell whose it was
+                again = [clip, *(other for other, _ in waiting)]
+                waiting.clear()
+                yield from self._one_by_one(again)
+                self._pool = self._fresh(self._count)
+
+    def _submit(self, clip: Clip) -> Future:
+        with contextlib.suppress(BrokenProcessPool):
+            return self._pool.submit(_prepare, clip, self._seconds)
+        broken: Future = Future()
+        broken.set_exception(BrokenProcessPool("before it was submitted"))
+        return broken
+
+    def _one_by_one(self, clips: list[Clip]) -> Iterator[Prepared]:
+        pool = self._fresh(1)
+        for clip in clips:
+            try:
+                yield pool.submit(_prepare, clip, self._seconds).result()
+            except BrokenProcessPool:
+                pool = self._fresh(1)
+                yield CRASHED
+        pool.shutdown()
