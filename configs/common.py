@@ -9,11 +9,12 @@ def data(**changes) -> ConfigDict:
     `dirs`: prepared folders, comma-separated; `synthetic` and `synthetic_sounds` are made on
     first use in `embedded_dir`. `source`: "cache" or "shards". `frames`, `hop`: length of a view
     and step between evaluation windows. `distance`: -1 random, 0 the same patch, d frames apart.
+    `max_damaged_share`: of records that may be damaged and left out; more are refused.
     """
     settings = ConfigDict(
         {
             "dirs": "synthetic", "embedded_dir": "prepared", "source": "cache", "cache_dir": "",
-            "frames": 101, "hop": 50,
+            "frames": 101, "hop": 50, "max_damaged_share": 0.01,
         }
     )  # fmt: skip
     settings.update(changes)
@@ -93,6 +94,25 @@ def projector(**changes) -> ConfigDict:
     )  # fmt: skip
     settings.update(changes)
     return settings
+
+
+def running() -> ConfigDict:
+    """How a pre-training run goes, whatever it learns.
+
+    `accumulate`: parts of a batch whose gradients are averaged; a contrastive loss then sees the
+    negatives of its part alone. `compute`: see `cryjax.models.compute.set_compute`.
+    `non_finite`: see `cryjax.train.faults.Tolerance`. `deterministic`: the same bits on a GPU too,
+    at a cost. `profile`: writes a trace of a few steps to profile/ in the workdir.
+    """
+    return ConfigDict(
+        {
+            "accumulate": 1,
+            "compute": {"dtype": "float32", "remat": False},
+            "non_finite": {"patience": 10, "rollbacks": 2},
+            "deterministic": False,
+            "profile": False,
+        }
+    )
 
 
 def refuse(variant: str, known: tuple[str, ...]) -> None:

@@ -44,6 +44,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )  # fmt: skip
     config.optim = common.optim()
+    config.update(common.running())
     # every: steps between kNN scores of data.val against data.splits, which then pick the best
     # checkpoint; 0 is off. features: h or z.
     config.knn = ConfigDict({"every": 0, "k": 20, "features": "h"})

@@ -87,6 +87,17 @@ def smoke(prepared):
     return make
 
 
+@pytest.fixture(scope="session")
+def trained(smoke, tmp_path_factory):
+    """A pre-training run of four steps."""
+    from configs import simclr
+    from cryjax.tasks import pretrain
+
+    workdir = tmp_path_factory.mktemp("run")
+    pretrain.run(smoke(simclr), workdir)
+    return workdir
+
+
 @pytest.fixture
 def interrupted(monkeypatch):
     """Pre-trains until an interrupt within the fourth step."""
@@ -95,8 +106,8 @@ def interrupted(monkeypatch):
     def run(config, workdir):
         original = pretrain.make_step
 
-        def dies_in_step_3(*args):
-            step, calls = original(*args), []
+        def dies_in_step_3(*args, **settings):
+            step, calls = original(*args, **settings), []
 
             def stepping(*inputs):
                 calls.append(1)

@@ -1,10 +1,14 @@
 """Mix-back: another clip in the background, without drowning the foreground."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cryjax.types import RngKey, Views
+
+LN10 = math.log(10)
 
 
 def mix_with(
@@ -19,12 +23,12 @@ def mix_with(
     # in natural logs relative to the loudest bin, so that no power of ten overflows
     peak = jnp.max(mel, axis=(2, 3), keepdims=True)
     peak_b = jnp.max(background, axis=(2, 3), keepdims=True)
-    fore, back = 10 ** (mel - peak), 10 ** (background - peak_b)
+    fore, back = jnp.exp(LN10 * (mel - peak)), jnp.exp(LN10 * (background - peak_b))
     if adjust_energy:
         scale = fore.sum(axis=(2, 3), keepdims=True) / back.sum(axis=(2, 3), keepdims=True)
     else:
         scale = 10 ** (peak_b - peak)
-    return jnp.log10((1 - weight) * fore + weight * scale * back) + peak
+    return jnp.log((1 - weight) * fore + weight * scale * back) / LN10 + peak
 
 
 def mix_back(

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cryjax.augment.counter import cheap_normal
 from cryjax.types import Mel, RngKey
 
 
@@ -20,12 +21,15 @@ def compress(key: RngKey, mel: Mel, *, low: float = 0.75) -> Mel:
 
 
 def gaussian_noise(key: RngKey, mel: Mel, *, max_std: float = 0.01) -> Mel:
-    """Adds white noise to each log-mel patch with its own standard deviation ~ U(0, max_std)."""
+    """Adds white noise to each log-mel patch with its own standard deviation ~ U(0, max_std).
+
+    See `cheap_normal` for what it is made of.
+    """
     if max_std < 0:
         raise ValueError(f"max_std must not be negative, got {max_std}")
     k_std, k_noise = jax.random.split(key)
     std = jax.random.uniform(k_std, (mel.shape[0], 1, 1)) * max_std
-    return mel + std * jax.random.normal(k_noise, mel.shape, mel.dtype)
+    return mel + std * cheap_normal(k_noise, mel.shape)
 
 
 def linear_fader(key: RngKey, mel: Mel, *, gain: float = 1.0) -> Mel:

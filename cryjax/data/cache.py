@@ -1,10 +1,11 @@
 """Frames by clip and start: from a memory-mapped local cache, or straight from the shards."""
 
+import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -51,7 +52,13 @@ class CachedFrames(ArrayFrames):
     """All frames of a shard set in one memory-mapped float16 array; a view reads only its own."""
 
     def __init__(self, folder: pathlib.Path, lengths: np.ndarray):
-        super().__init__(np.load(folder / "frames.npy", mmap_mode="r"), lengths)
+        try:
+            array = np.load(folder / "frames.npy", mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{folder}: the frame cache is damaged ({error}); remove it, it is made again"
+            ) from error
+        super().__init__(array, lengths)
         self._folder = folder
 
     def __reduce__(self):  # workers map the file, nobody copies it
@@ -72,23 +79,42 @@ class ShardFrames:
         return np.stack([mels[i][s] for i, s in zip(where, steps, strict=True)])
 
 
-def _build(shards: ShardSet, folder: pathlib.Path) -> None:
+def _records(shards: ShardSet) -> Iterator[tuple[int, np.ndarray | None]]:
+    """Every clip with its mel; None where the record is damaged."""
+    reader = ShardReader(shards)
+    for first in range(0, len(shards.clips), READ_AT_ONCE):
+        rows = range(first, min(first + READ_AT_ONCE, len(shards.clips)))
+        yield from zip(rows, reader.read_whole(rows, shards.frames[rows]), strict=True)
+
+
+def _require_few(shards: ShardSet, damaged: list[int], most: float) -> None:
+    if len(damaged) > most * len(shards.clips):
+        raise ValueError(
+            f"{shards.folder}: {len(damaged)} of {len(shards.clips)} records are damaged, such as "
+            f"those of clips {damaged[:4]}, more than data.max_damaged_share={most}; copy the "
+            "shards again (python -m data_prep.main with the same --out makes damaged ones anew)"
+        )
+
+
+def _build(shards: ShardSet, folder: pathlib.Path, most: float) -> None:
     """Unpacks every record into `folder`, under a temporary name until it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
     try:
         shape = (int(shards.frames.sum()), shards.spec.n_mels)
         array = npy.open_memmap(temporary / "frames.npy", "w+", np.float16, shape)
-        reader, at = ShardReader(shards), 0
-        for first in range(0, len(shards.clips), READ_AT_ONCE):
-            rows = range(first, min(first + READ_AT_ONCE, len(shards.clips)))
-            for i, mel in zip(rows, reader.read(rows), strict=True):
-                if len(mel) != shards.frames[i]:
-                    raise ValueError(f"{shards.folder} clip {i}: {len(mel)} frames in the shard")
-                array[at : at + len(mel)] = mel
-                at += len(mel)
+        at, damaged = 0, []
+        for clip, mel in _records(shards):
+            end = at + shards.frames[clip]
+            if mel is None:
+                damaged.append(clip)
+            else:
+                array[at:end] = mel
+            at = end
+        _require_few(shards, damaged, most)
         array.flush()
-        save_json(temporary / "cache.json", {"fingerprint": shards.fingerprint, "shape": shape})
+        about = {"fingerprint": shards.fingerprint, "shape": shape, "damaged": damaged}
+        save_json(temporary / "cache.json", about)
         try:
             temporary.rename(folder)
         except OSError:
@@ -103,31 +129,43 @@ def cache_root(shards: ShardSet, cache_dir: str = "") -> pathlib.Path:
     return pathlib.Path(cache_dir or os.environ.get("CRYJAX_CACHE") or shards.folder / "cache")
 
 
-def open_frames(shards: ShardSet, *, source: str = "cache", cache_dir: str = "") -> Frames:
+def open_frames(
+    shards: ShardSet, *, source: str = "cache", cache_dir: str = "", max_damaged_share: float = 0.0
+) -> tuple[Frames, list[int]]:
     """Opens the frames of a shard set.
 
     Args:
       shards: The prepared corpus.
       source: "cache" unpacks the shards into local files on first use; "shards" never does.
       cache_dir: Folder of all caches; by default $CRYJAX_CACHE, else beside the shards.
+      max_damaged_share: Of all records; more are refused.
+
+    Returns:
+      The frames, and the numbers of the clips whose records are damaged: nobody may read those.
 
     Raises:
-      ValueError: The source is unknown or the cache cannot be written; names the remedy.
+      ValueError: The source is unknown, too much is damaged or the cache cannot be written; names
+        the remedy.
     """
     if source == "shards":
-        return ShardFrames(shards)
+        damaged = [clip for clip, mel in _records(shards) if mel is None]
+        _require_few(shards, damaged, max_damaged_share)
+        return ShardFrames(shards), damaged
     if source != "cache":
         raise ValueError(f"source must be 'cache' or 'shards', got {source!r}")
     folder = cache_root(shards, cache_dir) / shards.fingerprint[:16]
     if not (folder / "cache.json").exists():
         try:
-            _build(shards, folder)
+            _build(shards, folder, max_damaged_share)
         except OSError as error:
             raise ValueError(
                 f"the frame cache {folder} cannot be written ({error}); give a writable "
                 "--config.data.cache_dir, or read the shards with --config.data.source=shards"
             ) from error
-    return CachedFrames(folder, shards.frames)
+    about = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
+    damaged = about.get("damaged", [])
+    _require_few(shards, damaged, max_damaged_share)
+    return CachedFrames(folder, shards.frames), damaged
 
 
 class JoinedFrames:

@@ -25,6 +25,7 @@ class Corpus:
       lengths: (clips,) frames of each.
       labels: (clips,) class index in `classes`; -1 where unknown.
       frames: Where views come from.
+      damaged: Clips whose records are damaged; `rows` leaves them out.
     """
 
     spec: FeatureSpec
@@ -33,6 +34,7 @@ class Corpus:
     lengths: np.ndarray
     labels: np.ndarray
     frames: Frames
+    damaged: Sequence[int] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -55,7 +57,8 @@ class Corpus:
             at + (s.rows(splits) if i < named and "*" not in splits else np.arange(len(s.clips)))
             for i, (at, s) in enumerate(zip(sizes[:-1], self.sets, strict=True))
         ]
-        return np.concatenate(rows)
+        found = np.concatenate(rows)
+        return found[~np.isin(found, self.damaged)] if len(self.damaged) else found
 
     def statistics(self, rows: np.ndarray) -> tuple[float, float]:
         """Mean and standard deviation over every value of these clips' mels."""
@@ -63,13 +66,19 @@ class Corpus:
         return whole.statistics(rows)
 
 
-def open_corpus(folders: Sequence[str], *, source: str = "cache", cache_dir: str = "") -> Corpus:
-    """Opens prepared folders as one corpus; their FeatureSpecs must agree."""
+def open_corpus(folders: Sequence[str], **settings) -> Corpus:
+    """Opens prepared folders as one corpus; their FeatureSpecs must agree.
+
+    Args:
+      folders: Of shards.
+      **settings: `source`, `cache_dir` and `max_damaged_share` of `open_frames`.
+    """
     sets = [load_shards(folder) for folder in folders]
     for other in sets[1:]:
         first = str(sets[0].folder)
         require_same(sets[0].spec, other.spec, ours_is=first, theirs_is=str(other.folder))
-    parts = [open_frames(s, source=source, cache_dir=cache_dir) for s in sets]
+    opened = [open_frames(s, **settings) for s in sets]
+    parts = [frames for frames, _ in opened]
     clips = [clip for s in sets for clip in s.clips]
     before = np.cumsum([0] + [len(s.classes) for s in sets[:-1]])
     labels = np.concatenate(
@@ -77,7 +86,12 @@ def open_corpus(folders: Sequence[str], *, source: str = "cache", cache_dir: str
     ).astype(np.int32)
     frames = parts[0] if len(parts) == 1 else JoinedFrames(parts, [len(s.clips) for s in sets])
     lengths = np.concatenate([s.frames for s in sets])
-    return Corpus(sets[0].spec, sets, clips, lengths, labels, frames)
+    at = np.cumsum([0] + [len(s.clips) for s in sets])
+    damaged = [int(n) + clip for n, (_, bad) in zip(at, opened, strict=False) for clip in bad]
+    for s, (_, bad) in zip(sets, opened, strict=True):
+        if bad:
+            print(f"{s.folder}: {len(bad)} of {len(s.clips)} records are damaged and left out")
+    return Corpus(sets[0].spec, sets, clips, lengths, labels, frames, damaged)
 
 
 @dataclasses.dataclass(frozen=True)

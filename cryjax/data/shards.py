@@ -134,14 +134,22 @@ def load_shards(folder: str | pathlib.Path) -> ShardSet:
             f"{path} is missing: {folder} is not a prepared corpus, or its preparation was "
             "interrupted; run python -m data_prep.main --out with this folder (it continues)"
         )
-    info = json.loads(path.read_text(encoding="utf-8"))
-    if info["schema"] != VERSION:
-        raise ValueError(f"{path}: schema {info['schema']}, this cryjax reads {VERSION}")
-    if sha256(folder / "clips.csv") != info["clips_sha256"]:
-        raise ValueError(f"{folder / 'clips.csv'} was changed after it was written; prepare again")
-    clips = load_manifest(folder / "clips.csv")
-    frames = np.array([int(clip.extra["frames"]) for clip in clips])
-    return ShardSet(folder, FeatureSpec.from_json(info["spec"]), clips, frames, info, sha256(path))
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        if info["schema"] != VERSION:
+            raise ValueError(f"schema {info['schema']}, this cryjax reads {VERSION}")
+        for name in [shard["name"] for shard in info["shards"]]:
+            if pathlib.PurePath(name).name != name:
+                raise ValueError(f"shard {name!r} would lie outside of the folder")
+        if sha256(folder / "clips.csv") != info["clips_sha256"]:
+            raise ValueError("clips.csv was changed after it was written; prepare again")
+        clips, spec = load_manifest(folder / "clips.csv"), FeatureSpec.from_json(info["spec"])
+        frames = np.array([int(clip.extra["frames"]) for clip in clips])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a manifest of cryjax ({error!r}); prepare again") from error
+    return ShardSet(folder, spec, clips, frames, info, sha256(path))
 
 
 class ShardReader:
@@ -162,3 +170,16 @@ class ShardReader:
         return [
             decode_record(r, f"{self._folder} clip {i}") for r, i in zip(records, rows, strict=True)
         ]
+
+    def read_whole(self, clips: Sequence[int], frames: np.ndarray) -> list[np.ndarray | None]:
+        """As `read`, with None for a record that is damaged or has another number of frames."""
+        try:
+            mels: list[np.ndarray | None] = list(self.read(clips))
+        except ValueError:
+            if len(clips) == 1:
+                return [None]
+            return [
+                self.read_whole([clip], n[None])[0] for clip, n in zip(clips, frames, strict=True)
+            ]
+        right = [m is not None and len(m) == n for m, n in zip(mels, frames, strict=True)]
+        return [mel if ok else None for mel, ok in zip(mels, right, strict=True)]

@@ -16,8 +16,8 @@ from cryjax.evaluate.scoring import average_over, softmax
 from cryjax.models.layers import in_eval_mode
 from cryjax.objectives.semi import SEMI
 from cryjax.train.log import MetricLog
-from cryjax.train.loop import Run, run
-from cryjax.train.mesh import data_mesh, processes, replicate
+from cryjax.train.loop import Batches, Run, run
+from cryjax.train.mesh import data_mesh, replicate
 from cryjax.train.optim import OptimSettings, build_optimiser
 from cryjax.train.state import TrainState, create, make_step, merge_trees
 from cryjax.train.variables import trainable
@@ -191,10 +191,13 @@ class Probe:
 
         balanced = settings.balance == "sampling"
         sampling = Sampling(settings.frames, balanced=balanced, replay=self._drawn)
-        batches = make_batches(
-            self.corpus, Pool(self.split.train, self._unlabelled), sampling, batch_size=size,
-            seed=seed, process=processes(),
-        )  # fmt: skip
+        pool = Pool(self.split.train, self._unlabelled)
+
+        def batches(start: int) -> Batches:
+            return make_batches(
+                self.corpus, pool, sampling, batch_size=size, seed=seed, start_step=start
+            )
+
         plan = Run(
             f"{self.mode} seed {seed}", settings.steps, size, evaluate=evaluate, log=log,
             log_every=min(50, settings.eval_every), eval_every=settings.eval_every,

@@ -59,13 +59,14 @@ def _kernel_gradient(
     def add(total, image_and_grad):
         image, g = image_and_grad
         patches = _patches(image, size, stride)
-        return total + patches.reshape(-1, patches.shape[-1]).T @ g.reshape(-1, g.shape[-1]), None
+        patches, g = patches.reshape(-1, patches.shape[-1]), g.reshape(-1, g.shape[-1])
+        return total + jnp.matmul(patches.T, g, preferred_element_type=total.dtype), None
 
     def one_shard(x, grad):
-        zero = jnp.zeros((size * size * x.shape[-1], grad.shape[-1]), x.dtype)
+        zero = jnp.zeros((size * size * x.shape[-1], grad.shape[-1]))  # summed in float32
         return jax.lax.scan(add, zero, (x, grad))[0]
 
-    total = jax.vmap(one_shard)(x, grad).sum(axis=0)
+    total = jax.vmap(one_shard)(x, grad).sum(axis=0).astype(x.dtype)
     return total.reshape(size, size, x.shape[-1], grad.shape[-1])
 
 

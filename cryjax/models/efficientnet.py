@@ -3,6 +3,7 @@
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.models.compute import rematerialised
 from cryjax.models.layers import Map, NewMap
 from cryjax.types import Mel
 
@@ -41,8 +42,9 @@ class Block(nnx.Module):
         self.squeeze = _conv(n, squeezed, 1, use_bias=True, rngs=rngs)
         self.excite = _conv(squeezed, n, 1, use_bias=True, rngs=rngs)
         self.project, self.project_norm = _conv(n, n_out, 1, rngs=rngs), _norm(n_out, rngs)
-        self.skip = stride == 1 and n_in == n_out
+        self.skip, self.remat = stride == 1 and n_in == n_out, False
 
+    @rematerialised
     def __call__(self, x: Map) -> NewMap:
         """Maps (batch, time, mel, in) to (batch, time', mel', out)."""
         y = x

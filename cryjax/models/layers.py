@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.models.compute import rematerialised
 from cryjax.models.convolution import convolve
 from cryjax.types import Moved
 
@@ -36,12 +37,13 @@ class Conv(nnx.Module):
         self.bias = nnx.data(None)
         if use_bias:
             self.bias = nnx.Param(_bias(kernel**2 * n_in)(rngs.params(), (n_out,)))
-        self.stride = stride
+        self.stride, self.dtype = stride, jnp.float32
 
     def __call__(self, x: Map) -> NewMap:
-        """Convolves (batch, time, mel, in) to (batch, time', mel', out)."""
-        y = convolve(x, self.kernel[...], stride=self.stride)
-        return y if self.bias is None else y + self.bias[...][None, None, None]
+        """Convolves (batch, time, mel, in) to (batch, time', mel', out), computing in `dtype`."""
+        x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        y = convolve(x, kernel, stride=self.stride)
+        return y if self.bias is None else y + self.bias[...].astype(self.dtype)[None, None, None]
 
 
 def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
@@ -58,8 +60,9 @@ class ConvNorm(nnx.Module):
         self.conv = Conv(n_in, n_out, kernel=kernel, stride=stride, init=init, use_bias=use_bias,
                          rngs=rngs)  # fmt: skip
         self.norm = batch_norm(n_out, rngs=rngs)
-        self.relu = relu
+        self.relu, self.remat = relu, False
 
+    @rematerialised
     def __call__(self, x: Map) -> NewMap:
         """Maps (batch, time, mel, in) to (batch, time', mel', out)."""
         x = self.norm(self.conv(x))

@@ -5,6 +5,7 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.models.compute import rematerialised
 from cryjax.models.layers import KAIMING_INIT, ConvNorm, Map, NewMap
 from cryjax.types import Mel
 
@@ -15,12 +16,13 @@ class BasicBlock(nnx.Module):
     def __init__(self, n_in: int, n_out: int, *, stride: int, rngs: nnx.Rngs):
         self.conv1 = ConvNorm(n_in, n_out, stride=stride, init=KAIMING_INIT, rngs=rngs)
         self.conv2 = ConvNorm(n_out, n_out, relu=False, init=KAIMING_INIT, rngs=rngs)
-        self.shortcut = nnx.data(None)
+        self.shortcut, self.remat = nnx.data(None), False
         if stride != 1 or n_in != n_out:
             self.shortcut = ConvNorm(
                 n_in, n_out, kernel=1, stride=stride, relu=False, init=KAIMING_INIT, rngs=rngs
             )
 
+    @rematerialised
     def __call__(self, x: Map) -> NewMap:
         """Maps (batch, time, mel, in) to (batch, time', mel', out)."""
         skip = x if self.shortcut is None else self.shortcut(x)

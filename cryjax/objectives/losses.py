@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from cryjax.objectives.contrast import lse_of_others, lse_of_queue, mean_potential
 from cryjax.types import Metrics, Scalar
 
 Rows = Float[Array, " batch"]
@@ -29,11 +30,9 @@ def _nll(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) ->
 def nt_xent_rows(z1: Embedding, z2: Embedding, *, temperature: float) -> Rows:
     """NT-Xent of each clip, the mean over its two views as anchors; see `nt_xent`."""
     _check_temperature(temperature)
-    n = z1.shape[0]
-    z = l2_normalise(jnp.concatenate([z1, z2]))
-    itself = jnp.eye(2 * n, dtype=bool)
-    logits = jnp.where(itself, -jnp.inf, z @ z.T / temperature)
-    return _nll(logits, jnp.roll(jnp.arange(2 * n), n)).reshape(2, n).mean(axis=0)
+    z = l2_normalise(jnp.stack([z1, z2], axis=1))  # a clip's views side by side, on its device
+    lse: Array = lse_of_others(z.reshape(-1, z.shape[-1]), temperature)
+    return lse.reshape(-1, 2).mean(axis=1) - (z[:, 0] * z[:, 1]).sum(axis=-1) / temperature
 
 
 def nt_xent(z1: Embedding, z2: Embedding, *, temperature: float) -> Scalar:
@@ -70,9 +69,8 @@ def queue_contrast(
     """
     _check_temperature(temperature)
     query, key = l2_normalise(query), jax.lax.stop_gradient(l2_normalise(key))
-    positive = (query * key).sum(axis=-1, keepdims=True)
-    logits = jnp.concatenate([positive, query @ queue.T], axis=1) / temperature
-    return _nll(logits, jnp.zeros(len(query), jnp.int32))
+    positive = (query * key).sum(axis=-1) / temperature
+    return jnp.logaddexp(positive, lse_of_queue(query, queue, temperature)) - positive
 
 
 def cluster_contrast(
@@ -171,17 +169,14 @@ def health(h: Float[Array, "batch features"], z1: Embedding, z2: Embedding) -> M
       "alignment": mean squared distance of positives (lower is closer); "uniformity": log of the
       mean Gaussian potential of the first views, 0 when collapsed (Wang & Isola 2020).
     """
-    h, z1, z2 = (jax.lax.stop_gradient(x) for x in (h, z1, z2))
+    h, z1, z2 = (jax.lax.stop_gradient(x.astype(jnp.float32)) for x in (h, z1, z2))
     u1, u2 = l2_normalise(z1), l2_normalise(z2)
     centred = h - h.mean(axis=0, keepdims=True)
-    gram = centred @ centred.T
+    gram = centred @ centred.T if len(h) < h.shape[1] else centred.T @ centred  # equal norms
     rank = jnp.trace(gram) ** 2 / jnp.maximum((gram**2).sum(), 1e-24)
-    others = ~jnp.eye(len(u1), dtype=bool)
-    square = jnp.maximum(2 - 2 * u1 @ u1.T, 0)
-    potential = jnp.where(others, jnp.exp(-2 * square), 0).sum() / max(others.size - len(u1), 1)
     return {
         "feature_std": u1.std(axis=0).mean(),
         "effective_rank": rank,
         "alignment": ((u1 - u2) ** 2).sum(axis=-1).mean(),
-        "uniformity": jnp.log(potential),
+        "uniformity": jnp.log(mean_potential(u1)),
     }

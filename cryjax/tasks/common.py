@@ -9,11 +9,18 @@ import numpy as np
 from cryjax.data.pipeline import Corpus, open_corpus
 from cryjax.data.shards import save_json
 from cryjax.data.splits import assign_groups
+from cryjax.train.mesh import main_first, processes, require_same_everywhere
 
 Config = dict[str, Any]
 EMBEDDED = "synthetic"
 VAL_SHARE = 0.15
-FREE = ("log", "modes", "seeds", "clinical")  # settings that may change when a run is resumed
+FREE = (
+    "log",
+    "modes",
+    "seeds",
+    "clinical",
+    "profile",
+)  # settings that may change when a run is resumed
 
 
 def split_off_val(
@@ -61,11 +68,14 @@ def open_data(data: Config) -> Corpus:
     folders = []
     for name in [n for k in ("dirs", "extra_dirs", "replay_dirs") for n in names(data.get(k, ""))]:
         if name.split(":")[0].startswith(EMBEDDED) and not pathlib.Path(name).exists():
-            name = _make_embedded(name, data["embedded_dir"])  # noqa: PLW2901
+            with main_first():
+                name = _make_embedded(name, data["embedded_dir"])  # noqa: PLW2901
         folders.append(name)
     if not folders:
         raise ValueError("config.data.dirs names no prepared folder; see python -m data_prep.main")
-    return open_corpus(folders, source=data["source"], cache_dir=data["cache_dir"])
+    reading = {name: data[name] for name in ("source", "cache_dir", "max_damaged_share")}
+    with main_first():
+        return open_corpus(folders, **reading)
 
 
 def _make_embedded(corpus: str, root: str) -> str:
@@ -80,9 +90,13 @@ def _make_embedded(corpus: str, root: str) -> str:
 def describe(corpus: Corpus) -> list[dict[str, Any]]:
     """What checkpoints and reports say about each folder."""
     keys = ("corpus", "licence", "split_rule", "group", "label")
+    sizes = np.cumsum([0] + [len(s.clips) for s in corpus.sets])
+    damaged = np.asarray(corpus.damaged, int)
     return [
-        {"folder": str(s.folder), "fingerprint": s.fingerprint} | {k: s.info.get(k) for k in keys}
-        for s in corpus.sets
+        {"folder": str(s.folder), "fingerprint": s.fingerprint, "spec": s.spec.to_json()}
+        | {"damaged": (damaged[(damaged >= a) & (damaged < a + len(s.clips))] - a).tolist()}
+        | {k: s.info.get(k) for k in keys}
+        for s, a in zip(corpus.sets, sizes[:-1].tolist(), strict=True)
     ]
 
 
@@ -91,19 +105,25 @@ def differences(old: Any, new: Any, path: str = "config") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
         return [d for k in keys for d in differences(old.get(k), new.get(k), f"{path}.{k}")]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) > 0:
+        pairs = enumerate(zip(old, new, strict=True))
+        return [d for i, (a, b) in pairs for d in differences(a, b, f"{path}[{i}]")]
     return [] if old == new else [f"{path}: {old!r} there, {new!r} here"]
 
 
 def claim(workdir: pathlib.Path, config: Config, data: list[dict[str, Any]]) -> None:
     """Writes config.json, or refuses a workdir that belongs to another run.
 
-    A run is resumed by its workdir alone; config and data must be those it started with.
+    A run is resumed by its workdir alone; config and data must be those it started with. Only the
+    first process of a run writes.
     """
+    kept = ("fingerprint", "corpus", "spec", "damaged")
     record = {
         "config": {k: v for k, v in config.items() if k not in FREE},
-        "data": [{"fingerprint": d["fingerprint"], "corpus": d["corpus"]} for d in data],
+        "data": [{name: d[name] for name in kept} for d in data],
     }
     record = json.loads(json.dumps(record))  # as it will be read back
+    require_same_everywhere(record)
     path = workdir / "config.json"
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
@@ -114,5 +134,6 @@ def claim(workdir: pathlib.Path, config: Config, data: list[dict[str, Any]]) -> 
                 f"{workdir} holds another run ({'; '.join(found[:5])}); "
                 "give a new --workdir, or the config it was started with"
             )
-    workdir.mkdir(parents=True, exist_ok=True)
-    save_json(path, record)
+    if processes()[0] == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        save_json(path, record)

@@ -8,18 +8,21 @@ import numpy as np
 from flax import nnx
 
 from cryjax.augment import build_policy
-from cryjax.data.pipeline import Corpus, Sampling, make_batches
+from cryjax.data.pipeline import Corpus, Pool, Sampling, make_batches
+from cryjax.data.shards import save_json
 from cryjax.evaluate.embed import make_forward, over_windows
 from cryjax.evaluate.knn import knn_votes, vote_over_windows
 from cryjax.evaluate.metrics import score
 from cryjax.models import OWN, build_encoder
+from cryjax.models.compute import set_compute
 from cryjax.objectives import OBJECTIVES
 from cryjax.spec import FeatureSpec, require_same
 from cryjax.tasks.common import Config, claim, describe, differences, names, open_data
 from cryjax.tasks.pool import fit_banks, open_pool
 from cryjax.train.checkpoint import Checkpointer, load_model
+from cryjax.train.faults import NotFiniteError, Tolerance
 from cryjax.train.log import MetricLog
-from cryjax.train.loop import Run
+from cryjax.train.loop import Batches, Run
 from cryjax.train.loop import run as run_loop
 from cryjax.train.mesh import data_mesh, processes, replicate
 from cryjax.train.optim import OptimSettings, build_optimiser
@@ -35,6 +38,7 @@ def build_objective(config: Config, corpus: Corpus, statistics: tuple[float, flo
         raise ValueError(f"objective.name must be one of {', '.join(OBJECTIVES)}, got {name!r}")
     mels = corpus.spec.n_mels
     encoder = build_encoder(**config["encoder"], mels=mels, rngs=rngs)
+    set_compute(encoder, **config["compute"])
     settings = {k: v for k, v in config["objective"].items() if k != "name"}
     if name == "supervised":
         if not corpus.classes:
@@ -113,59 +117,88 @@ def _start_from(objective: Any, encoder: Any, projector: Any) -> None:
     objective.follow()
 
 
-def run(config: Config, workdir: pathlib.Path) -> None:
-    """Pre-trains as `configs/simclr.py` describes."""
-    data = config["data"]
-    corpus = open_data(data)
-    claim(workdir, config, describe(corpus))
-    pool = open_pool(corpus, data, labelled=config["objective"]["name"] == "supervised")
+def _report_bad(
+    workdir: pathlib.Path, error: NotFiniteError, feed: Batches, corpus: Corpus
+) -> None:
+    """Names the recordings of the batches that a run could not get past."""
+    bad = [
+        {
+            "batch": error.first_batch + i,
+            "clips": [corpus.clips[row].path for row in batch["index"]],
+            "finite": bool(np.isfinite(batch["mel"]).all()),
+        }
+        for i, batch in zip(range(error.in_a_row), feed, strict=False)
+    ]
+    save_json(workdir / "not_finite.json", {"reason": str(error), "batches": bad})
+    print(f"the recordings of these batches are named in {workdir / 'not_finite.json'}")
+
+
+def _begin(config: Config, corpus: Corpus, pool: Pool) -> tuple[Any, dict[str, Any]]:
+    """The objective before its first step, from `config.init` where given, and its meta."""
     encoder, projector, before = _initial(config, corpus)
     statistics = tuple(before.get("statistics", ())) or corpus.statistics(pool.own)
     objective = build_objective(config, corpus, statistics)
     if encoder is not None:
         _start_from(objective, encoder, projector)
-    frames, seed = data["frames"], config["seed"]
+    frames, seed = config["data"]["frames"], config["seed"]
     fit_banks(objective.policy, corpus, pool.own, frames=frames, seed=seed)
-    tx = build_optimiser(OptimSettings(**config["optim"]), config["steps"])
-    graphdef, state = create(objective, tx)
-    mesh = data_mesh(config["batch_size"])
-    state = replicate(state, mesh)
-
     meta = _meta(config, corpus, np.concatenate([pool.own, pool.replay]), statistics, objective)
     meta["pretrained_groups"] = sorted(
         {*meta["pretrained_groups"], *before.get("pretrained_groups", [])}
     )
+    return objective, meta
+
+
+def run(config: Config, workdir: pathlib.Path) -> None:
+    """Pre-trains as `configs/simclr.py` describes."""
+    data, log, steps, seed = config["data"], config["log"], config["steps"], config["seed"]
+    corpus = open_data(data)
+    claim(workdir, config, describe(corpus))
+    pool = open_pool(corpus, data, labelled=config["objective"]["name"] == "supervised")
+    objective, meta = _begin(config, corpus, pool)
+    tx = build_optimiser(OptimSettings(**config["optim"]), steps)
+    graphdef, state = create(objective, tx)
+    mesh = data_mesh(config["batch_size"])
+    state = replicate(state, mesh)
+
     checkpoints = Checkpointer(workdir, meta, best=meta["selected_by"])
-    if checkpoints.latest == config["steps"]:
+    if checkpoints.latest == steps:
         checkpoints.close()
-        print(f"{workdir}: all {config['steps']} steps are done")
+        print(f"{workdir}: all {steps} steps are done")
         return
-    if checkpoints.latest is not None:
-        state = checkpoints.restore(state, checkpoints.latest)
-        print(f"{workdir}: continuing at step {int(state.step)} of {config['steps']}")
-    start, log = int(state.step), config["log"]
-    main = jax.process_index() == 0
-    rows_log = (
-        MetricLog(workdir, resumed_step=start, tensorboard=log["tensorboard"]) if main else None
-    )
+    state = checkpoints.restore(state)
+    if start := int(state.step):
+        print(f"{workdir}: continuing at step {start} of {steps}")
+    main, rows_log = jax.process_index() == 0, None
+    if main:
+        rows_log = MetricLog(workdir, resumed_step=start, tensorboard=log["tensorboard"])
     sampling = Sampling(
-        frames, views=objective.views, distance=data["distance"],
+        data["frames"], views=objective.views, distance=data["distance"],
         backgrounds=objective.policy.backgrounds,
         replay=round(data["replay_fraction"] * config["batch_size"]),
     )  # fmt: skip
-    batches = make_batches(
-        corpus, pool, sampling, batch_size=config["batch_size"], seed=seed, start_step=start,
-        process=processes(), prefetch=data["prefetch"],
-    )  # fmt: skip
+
+    def batches(first: int) -> Batches:
+        return make_batches(
+            corpus, pool, sampling, batch_size=config["batch_size"], seed=seed, start_step=first,
+            process=processes(), prefetch=data["prefetch"],
+        )  # fmt: skip
+
     plan = Run(
-        config["objective"]["name"], config["steps"], config["batch_size"],
+        config["objective"]["name"], steps, config["batch_size"],
         log_every=log["every"], eval_every=config["knn"]["every"], save_every=config["save_every"],
         evaluate=_knn_score(config, corpus, objective) if config["knn"]["every"] else None,
-        save=checkpoints.save, log=rows_log, quiet=not main,
+        save=checkpoints.save, restore=checkpoints.restore, passed=checkpoints.passed,
+        tolerance=Tolerance(**config["non_finite"]), log=rows_log, quiet=not main,
+        profile=workdir / "profile" if config["profile"] else None,
     )  # fmt: skip
-    key = jax.random.key(seed)
+    step = make_step(graphdef, tx, accumulate=config["accumulate"])
     try:
-        run_loop(state, make_step(graphdef, tx), batches, key, mesh, plan)
+        run_loop(state, step, batches, jax.random.key(seed), mesh, plan)
+    except NotFiniteError as error:
+        if main:
+            _report_bad(workdir, error, batches(error.first_batch), corpus)
+        raise
     finally:
         checkpoints.close()  # what is being written is finished, whatever ended the run
     print(f"checkpoint: {workdir}")

@@ -14,12 +14,15 @@ class MetricLog:
 
     def __init__(self, workdir: pathlib.Path, *, resumed_step: int, tensorboard: bool = False):
         self._path = workdir / "metrics.jsonl"
-        rows = load_metrics(workdir)
-        kept = [row for row in rows if row["step"] <= resumed_step]
+        self.rewind(resumed_step)
+        self._board = _board(workdir, resumed_step) if tensorboard else None
+
+    def rewind(self, step: int) -> None:
+        """Cuts off the rows past a step that a run goes back to."""
+        kept = [row for row in load_metrics(self._path.parent) if row["step"] <= step]
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         temporary.replace(self._path)
-        self._board = _board(workdir, resumed_step) if tensorboard else None
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Appends one row and syncs it to the disk."""

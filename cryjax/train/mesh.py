@@ -1,11 +1,16 @@
 """Devices: one mesh axis, data; the batch is split over it, everything else is replicated."""
 
+import contextlib
+import hashlib
+import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
@@ -24,6 +29,58 @@ def keep_compiled() -> None:
         folder = pathlib.Path.home() / ".cache" / "cryjax" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def make_deterministic() -> None:
+    """Asks a GPU for the same bits every time; call before the first use of jax."""
+    flags = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+
+
+def connect(wanted: bool, address: str | None, count: int | None, index: int | None) -> None:
+    """Joins the processes of one run; call before the first use of jax.
+
+    SLURM and Open MPI are noticed; elsewhere it is asked for.
+
+    Args:
+      wanted: Whether to look for a cluster (Cloud TPU, SLURM, Open MPI) and fail without.
+      address: host:port of process 0, where nothing tells it.
+      count: Number of processes.
+      index: Of this one.
+    """
+    tasks = [os.environ.get(n, "1") for n in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
+    if address is not None:
+        if count is None or index is None:
+            raise ValueError("--coordinator_address needs --num_processes and --process_id")
+        jax.distributed.initialize(address, count, index)
+    elif wanted or max(map(int, tasks)) > 1:
+        jax.distributed.initialize()
+
+
+@contextlib.contextmanager
+def main_first() -> Iterator[None]:
+    """Lets process 0 go through first, so that it makes what the others then find."""
+    alone, first = jax.process_count() == 1, jax.process_index() == 0
+    if not alone and not first:
+        multihost_utils.sync_global_devices("process 0 is through")
+    try:
+        yield
+    finally:
+        if not alone and first:
+            multihost_utils.sync_global_devices("process 0 is through")
+
+
+def require_same_everywhere(value: Any) -> None:
+    """Refuses a run whose processes differ in a JSON-able value, such as config and data."""
+    if jax.process_count() == 1:
+        return
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
+    everywhere = multihost_utils.process_allgather(np.frombuffer(digest, np.uint8))
+    if bad := np.flatnonzero((everywhere != everywhere[0]).any(axis=1)).tolist():
+        raise ValueError(
+            f"processes {bad} have another config or other data than process 0; start all of them "
+            "with the same command on the same shards"
+        )
 
 
 def data_mesh(batch_size: int) -> jax.sharding.Mesh:

@@ -57,28 +57,77 @@ def create(
     return graphdef, TrainState(jnp.zeros((), jnp.int32), params, rest, tx.init(params))
 
 
-def make_step(graphdef: Any, tx: optax.GradientTransformation, trainable: Any = nnx.Param) -> Step:
-    """Builds the jitted update; `trainable` must be the filter given to `create`."""
+def _in_parts(value_and_grad: Callable, parts: int) -> Callable:
+    """The same of every parts-th row in turn, averaged; statistics and queues see part by part.
+
+    Rows are dealt, not cut, so that every device keeps its own. A contrastive loss sees the
+    negatives of its part alone.
+    """
+
+    def accumulated(params, rest, batch, key):
+        if any(len(x) % parts for x in batch.values()):
+            raise ValueError(f"batch_size must be a multiple of accumulate {parts}")
+        dealt = {
+            k: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0) for k, x in batch.items()
+        }
+
+        def one(carry, given):
+            (rest, total), (part, index) = carry, given
+            found, grads = value_and_grad(params, rest, part, jax.random.fold_in(key, index))
+            loss, (metrics, rest) = found
+            return (rest, jax.tree.map(jnp.add, total, grads)), (loss, metrics)
+
+        start = rest, jax.tree.map(jnp.zeros_like, params)
+        (rest, total), seen = jax.lax.scan(one, start, (dealt, jnp.arange(parts)))
+        loss, metrics = jax.tree.map(lambda x: x.mean(axis=0), seen)
+        return (loss, (metrics, rest)), jax.tree.map(lambda x: x / parts, total)
+
+    return accumulated
+
+
+def make_step(
+    graphdef: Any, tx: optax.GradientTransformation, trainable: Any = nnx.Param, *,
+    accumulate: int = 1,
+) -> Step:  # fmt: skip
+    """Builds the jitted update.
+
+    An update whose loss or gradient is not finite changes nothing but the step's number: not the
+    parameters, not the statistics, not a teacher; the metric "skipped" is 1 then.
+
+    Args:
+      graphdef: From `create`.
+      tx: Given to `create`.
+      trainable: Given to `create`.
+      accumulate: Parts of the batch whose gradients are averaged, one after another.
+    """
 
     def untrained(objective):
         return nnx.to_pure_dict(nnx.state(objective, nnx.Not(trainable)))
 
+    def loss_fn(params, rest, batch, key):
+        objective = nnx.merge(graphdef, params, rest)
+        loss, metrics = objective.loss(batch, key)
+        return loss, (metrics, untrained(objective))
+
+    value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+    if accumulate > 1:
+        value_and_grad = _in_parts(value_and_grad, accumulate)
+
     def step(state: TrainState, batch: Batch, key: RngKey) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(key, state.step)
-
-        def loss_fn(params):
-            objective = nnx.merge(graphdef, params, state.rest)
-            loss, metrics = objective.loss(batch, key)
-            return loss, (metrics, untrained(objective))
-
-        value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, (metrics, rest)), grads = value_and_grad(state.params)
+        (loss, (metrics, rest)), grads = value_and_grad(state.params, state.rest, batch, key)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-
         objective = nnx.merge(graphdef, params, rest)
         objective.after_update(state.step)
-        new = TrainState(state.step + 1, params, untrained(objective), opt_state)
-        return new, {"loss": loss, "grad_norm": optax.tree.norm(grads), **metrics}
+
+        norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        new = params, untrained(objective), opt_state
+        kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, tuple(state[1:]))
+        skipped = 1.0 - finite.astype(jnp.float32)
+        return TrainState(state.step + 1, *kept), {
+            "loss": loss, "grad_norm": norm, "skipped": skipped, **metrics,
+        }  # fmt: skip
 
     return jax.jit(step, donate_argnums=0)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from cryjax.objectives import losses
+from cryjax.objectives import contrast, losses
 
 
 def nt_xent_by_hand(z1, z2, temperature):
@@ -63,6 +65,67 @@ def test_nt_xent_sees_the_global_batch(views):
     sharded = jax.device_put(views, NamedSharding(mesh, PartitionSpec(None, "data")))
     loss = jax.jit(lambda v: losses.nt_xent(v[0], v[1], temperature=0.1))
     np.testing.assert_allclose(loss(sharded), loss(jnp.asarray(views)), rtol=1e-6)
+
+
+def whole_matrix(z1, z2, temperature):
+    """NT-Xent with all similarities at once, and automatic gradients."""
+    n, z = len(z1), losses.l2_normalise(jnp.concatenate([z1, z2]))
+    logits = jnp.where(jnp.eye(2 * n, dtype=bool), -jnp.inf, z @ z.T / temperature)
+    return optax.losses.softmax_cross_entropy_with_integer_labels(
+        logits, jnp.roll(jnp.arange(2 * n), n)
+    ).mean()
+
+
+@pytest.mark.parametrize(("n", "block"), [(16, 5), (24, 7), (9, 4), (40, 512)])
+def test_contrast_in_blocks_is_that_of_the_whole_matrix(n, block, monkeypatch):
+    monkeypatch.setattr(contrast, "BLOCK", block)
+    z = np.random.default_rng(0).normal(size=(2, n, 6)).astype(np.float32)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    split = NamedSharding(mesh, PartitionSpec(None, "data"))
+    ours = jax.value_and_grad(lambda z: losses.nt_xent(z[0], z[1], temperature=0.1))
+    value, grad = jax.value_and_grad(lambda z: whole_matrix(z[0], z[1], 0.1))(jnp.asarray(z))
+    placed = [jnp.asarray(z)] + ([jax.device_put(z, split)] if n % 8 == 0 else [])
+    for views in placed:
+        got = jax.jit(ours)(views)
+        np.testing.assert_allclose(got[0], value, rtol=1e-6)
+        np.testing.assert_allclose(got[1], grad, rtol=1e-4, atol=1e-7)
+    u = losses.l2_normalise(jnp.asarray(z[0]))
+    square = ((np.asarray(u)[:, None] - np.asarray(u)[None]) ** 2).sum(axis=-1)
+    want = np.exp(-2 * square)[~np.eye(n, dtype=bool)].mean()
+    np.testing.assert_allclose(contrast.mean_potential(u), want, rtol=1e-5)
+
+
+def test_the_queue_in_blocks_is_one_cross_entropy_and_gets_no_gradient(monkeypatch):
+    monkeypatch.setattr(contrast, "BLOCK", 3)
+    rng = np.random.default_rng(0)
+    query, key, queue = (jnp.asarray(rng.normal(size=(n, 5)), jnp.float32) for n in (8, 8, 20))
+    queue = losses.l2_normalise(queue)
+
+    def whole(query):
+        q, k = losses.l2_normalise(query), losses.l2_normalise(key)
+        logits = jnp.concatenate([(q * k).sum(axis=1, keepdims=True), q @ queue.T], axis=1) / 0.07
+        return -jax.nn.log_softmax(logits)[:, 0].mean()
+
+    def ours(query, queue):
+        return losses.queue_contrast(query, key, queue, temperature=0.07).mean()
+
+    value, (grad, to_queue) = jax.value_and_grad(ours, argnums=(0, 1))(query, queue)
+    np.testing.assert_allclose(value, whole(query), rtol=1e-6)
+    np.testing.assert_allclose(grad, jax.grad(whole)(query), rtol=1e-4, atol=1e-7)
+    assert not np.asarray(to_queue).any()
+
+
+def test_memory_of_nt_xent_grows_with_the_batch_not_its_square(monkeypatch):
+    monkeypatch.setattr(contrast, "BLOCK", 32)
+
+    def needed(loss, n):
+        z = jax.ShapeDtypeStruct((2, n, 8), jnp.float32)
+        compiled = jax.jit(jax.grad(lambda z: loss(z[0], z[1], temperature=0.1))).lower(z).compile()
+        analysis: Any = compiled.memory_analysis()
+        return analysis.temp_size_in_bytes
+
+    assert needed(losses.nt_xent, 2048) < 2.3 * needed(losses.nt_xent, 1024)
+    assert needed(whole_matrix, 2048) > 3.5 * needed(whole_matrix, 1024)
 
 
 def test_nt_xent_names_the_bad_value(views):

@@ -1,16 +1,7 @@
 import pytest
 
-from configs import simclr, transfer
-from cryjax.tasks import pretrain
+from configs import transfer
 from cryjax.tasks import transfer as transfer_task
-
-
-@pytest.fixture(scope="session")
-def trained(smoke, tmp_path_factory):
-    """A pre-training run of four steps."""
-    workdir = tmp_path_factory.mktemp("run")
-    pretrain.run(smoke(simclr), workdir)
-    return workdir
 
 
 @pytest.fixture(scope="session")

@@ -206,11 +206,3 @@ def test_every_task_of_a_config_exists():
     for module in (simclr, transfer, knn, export, suite):
         assert module.get_config().task in TASKS
         assert module.get_config("smoke").task in TASKS
-
-
-def test_the_launcher_says_what_it_would_do():
-    done = subprocess.run(
-        ["bash", "launch/local.sh", "--dry-run", "--workdir=x"], cwd=ROOT, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.strip().endswith("-m cryjax.main --workdir=x")

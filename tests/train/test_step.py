@@ -1,5 +1,6 @@
 """The step: the original's two updates, any number of devices, what each mode may move."""
 
+import functools
 from typing import Any
 
 import jax
@@ -11,9 +12,11 @@ from flax import nnx
 from torch_names import fill, ours, vgg_names
 
 from cryjax.augment import build_policy
-from cryjax.models import ResNet18, VGGLike, vgg
-from cryjax.models.layers import in_eval_mode
+from cryjax.models import CNN14, ResNet18, SimpleCNN, VGGLike, vgg
+from cryjax.models.compute import set_compute
+from cryjax.models.layers import ConvNorm, in_eval_mode
 from cryjax.objectives import SimCLR, Supervised
+from cryjax.objectives.losses import nt_xent
 from cryjax.train import mesh as meshes
 from cryjax.train.optim import OptimSettings, build_optimiser, make_schedule
 from cryjax.train.state import create, make_step
@@ -55,7 +58,7 @@ def updates(objective, n_devices, steps=3, rate=0.05, mode=None, data=None):
 
 def test_eight_devices_equal_one():
     (one, m1), (eight, m8) = (updates(simclr(), n, rate=1e-3) for n in (1, 8))
-    assert m1.keys() == m8.keys() == {"loss", "grad_norm", *HEALTH}
+    assert m1.keys() == m8.keys() == {"loss", "grad_norm", "skipped", *HEALTH}
     np.testing.assert_allclose(m1["loss"], m8["loss"], rtol=1e-5)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
         atol = 5e-5 * max(1.0, np.abs(np.asarray(a)).max())
@@ -127,6 +130,83 @@ def compare(objective, g, names, when):
             np.testing.assert_allclose(node.var[...], g[key], rtol=0.04)
             seen += 1
     assert seen >= 4
+
+
+class Flat(nnx.Module):
+    """A dense layer under a loss of two views of its output."""
+
+    def __init__(self, loss):
+        self.encoder, self.of_views = nnx.Linear(5, 4, rngs=nnx.Rngs(0)), loss
+
+    def loss(self, batch, key):
+        return self.of_views(self.encoder(batch["x"][:, 0]), self.encoder(batch["x"][:, 1])), {}
+
+    def after_update(self, step):
+        pass
+
+
+def flat_update(loss, rows, accumulate=1):
+    graphdef, state = create(Flat(loss), optax.sgd(0.1))
+    step = make_step(graphdef, optax.sgd(0.1), accumulate=accumulate)
+    return step(state, {"x": rows}, jax.random.key(0))
+
+
+def test_parts_of_a_batch_are_averaged_and_see_their_own_negatives():
+    rows = np.random.default_rng(0).normal(size=(12, 2, 5)).astype(np.float32)
+    square = lambda a, b: ((a - b) ** 2).mean()  # noqa: E731
+    for a, b in zip(*(jax.tree.leaves(flat_update(square, rows, n)) for n in (1, 4)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    contrast = functools.partial(nt_xent, temperature=0.5)
+    losses = [flat_update(contrast, rows[i::2])[1]["loss"] for i in range(2)]
+    whole, parts = (flat_update(contrast, rows, n)[1]["loss"] for n in (1, 2))
+    np.testing.assert_allclose(parts, np.mean(losses), rtol=1e-6)
+    assert whole > parts + 0.3  # 22 negatives against 10
+    with pytest.raises(ValueError, match="batch_size must be a multiple of accumulate 5"):
+        flat_update(square, rows, 5)
+
+
+def one_block(mels, *, width, rngs):
+    return nnx.Sequential(lambda mel: mel[..., None], ConvNorm(1, width, rngs=rngs))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [one_block, *(pytest.param(m, marks=pytest.mark.slow) for m in (VGGLike, ResNet18, CNN14))],
+)
+def test_compute_switches_change_memory_and_rounding_and_nothing_else(make):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32)), jnp.float32)
+
+    def one(**settings):
+        encoder = make(32, width=4, rngs=nnx.Rngs(0))
+        set_compute(encoder, **settings)
+        graphdef, *arrays = nnx.split(encoder, nnx.Param, ...)
+        params, rest = map(nnx.to_pure_dict, arrays)
+
+        def loss(params, rest):
+            model = nnx.merge(graphdef, params, rest)
+            value = (model(x).astype(jnp.float32) ** 2).mean()
+            return value, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+
+        run = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params, rest).compile()
+        (value, statistics), grads = run(params, rest)
+        return float(value), jax.tree.leaves((statistics, grads))
+
+    value, arrays = one()
+    again, same = one(remat=True)
+    np.testing.assert_allclose(again, value, rtol=1e-6)
+    for a, b in zip(arrays, same, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * max(1, np.abs(a).max()))
+    half, rough = one(dtype="bfloat16")
+    assert half != value
+    np.testing.assert_allclose(half, value, rtol=0.05)
+    assert all(a.dtype == jnp.float32 for a in rough)
+
+
+def test_compute_switches_name_what_they_cannot_do():
+    with pytest.raises(ValueError, match="compute.dtype must be one of float32, bfloat16"):
+        set_compute(VGGLike(32, width=4, rngs=nnx.Rngs(0)), dtype="float16")
+    with pytest.raises(ValueError, match="SimpleCNN has no blocks to compute again"):
+        set_compute(SimpleCNN(32, frames=32, rngs=nnx.Rngs(0)), remat=True)
 
 
 def supervised():

@@ -1,0 +1,65 @@
+"""Checksums of checkpoints: within a checkpoint when it appears, verified before it is believed."""
+
+import json
+import pathlib
+
+from cryjax.data.shards import save_json, sha256
+
+NAME = "sha256.json"
+ASIDE = "damaged"  # folder beside the checkpoints for those that fail
+UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of one that is being written
+
+
+def steps_in(root: pathlib.Path) -> list[int]:
+    """Steps of whole checkpoints in a folder, the oldest first."""
+    return sorted(int(p.name) for p in root.iterdir() if p.name.isdigit()) if root.is_dir() else []
+
+
+def write_sums(root: pathlib.Path) -> None:
+    """Puts the sums of all items into the checkpoint that is about to be renamed to its step."""
+    for folder in root.glob(f"*{UNFINISHED}*"):
+        files = sorted(p for p in folder.glob("*/**/*") if p.is_file())
+        save_json(folder / NAME, {str(p.relative_to(folder)): sha256(p) for p in files})
+
+
+def damage(step: pathlib.Path, part: str = "") -> str:
+    """What is wrong with a checkpoint, "" where nothing is.
+
+    Args:
+      step: Its folder.
+      part: Item to look at alone, such as "model".
+    """
+    path = step / NAME
+    try:
+        sums = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"{path} is not readable"
+    for name, wanted in sums.items():
+        if part and not name.startswith(f"{part}/"):
+            continue
+        if not (step / name).exists():
+            return f"{step / name} is missing"
+        if sha256(step / name) != wanted:
+            return f"{step / name} was changed after it was written"
+    return ""
+
+
+def set_damaged_aside(root: pathlib.Path) -> None:
+    """Moves damaged checkpoints out of the way, so that the newest whole one is the latest.
+
+    Raises:
+      ValueError: None is whole.
+    """
+    steps, moved = steps_in(root), 0
+    for step in steps:
+        if wrong := damage(root / str(step)):
+            aside = root.parent / ASIDE / str(step)
+            aside.parent.mkdir(exist_ok=True)
+            number = len(list(aside.parent.glob(f"{step}*")))
+            (root / str(step)).rename(aside.with_name(f"{step}-{number}"))
+            print(f"checkpoint {step} is damaged ({wrong}); it is now in {aside.parent}")
+            moved += 1
+    if moved and moved == len(steps):
+        raise ValueError(
+            f"every checkpoint of {root} was damaged; remove {root} to start from the beginning"
+        )

@@ -1,0 +1,238 @@
+"""Numbers that are none, signals, damaged checkpoints: what is lost and what is said."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from configs import simclr
+from cryjax.models.teacher import frozen_copy, move_towards
+from cryjax.tasks import pretrain
+from cryjax.train import sums
+from cryjax.train.checkpoint import load_meta, load_model
+from cryjax.train.faults import NotFiniteError, PreemptedError, Tolerance
+from cryjax.train.log import MetricLog, load_metrics
+from cryjax.train.loop import Run, run
+from cryjax.train.mesh import data_mesh
+from cryjax.train.state import TrainState, create, make_step
+
+
+def run_counting(bad, steps=12, save_every=4, **settings):
+    """A run whose parameter lists, as a sum, the batches that moved it; some have no numbers."""
+    saved, said = {}, []
+
+    def step(state, batch, key):
+        number = int(batch["number"][0])
+        skipped = float(number in bad)
+        moved = state.params + (0 if skipped else 2**number)
+        loss = jnp.float32(jnp.nan if skipped else 1)
+        return TrainState(state.step + 1, moved, {}, {}), {
+            "loss": loss,
+            "skipped": jnp.float32(skipped),
+        }
+
+    def save(at, state, scores, passed):
+        saved[at] = state, passed
+
+    def restore(state):
+        said.append(int(state.step))
+        return saved[max(saved)][0] if saved else state
+
+    def batches(first):
+        return ({"number": np.array([n])} for n in itertools.count(first))
+
+    plan = Run("test", steps, 1, log_every=2, save_every=save_every, save=save, restore=restore,
+               quiet=True, **settings)  # fmt: skip
+    start = TrainState(jnp.int32(0), 0, {}, {})
+    end = run(start, step, batches, jax.random.key(0), data_mesh(1), plan)
+    return [n for n in range(40) if int(end.params) >> n & 1], saved, said
+
+
+def test_an_update_without_finite_numbers_is_passed_over():
+    moved, saved, back = run_counting({2, 5})
+    assert moved == [n for n in range(12) if n not in {2, 5}]
+    assert back == []
+    assert sorted(saved) == [4, 8, 12]
+
+
+def test_several_in_a_row_go_back_and_pass_over_the_rows_since_the_checkpoint():
+    tolerance = Tolerance(patience=3, rollbacks=1)
+    moved, saved, back = run_counting({5, 6, 7}, tolerance=tolerance)
+    assert back == [8]
+    assert moved == [0, 1, 2, 3, *range(8, 16)]  # batches 4 to 7 are passed over, 12 updates made
+    assert saved[12][1] == 4
+    assert sorted(saved) == [4, 8, 12]
+
+
+def test_a_profile_is_a_trace_of_a_few_steps(tmp_path, capsys):
+    run_counting(set(), steps=9, profile=tmp_path / "profile")
+    assert "profile of steps 4 to 6" in capsys.readouterr().out
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_no_checkpoint_is_made_while_updates_fail():
+    _, saved, _ = run_counting({3, 4}, save_every=4, tolerance=Tolerance(patience=9))
+    assert sorted(saved) == [8, 12]
+
+
+def test_after_enough_roll_backs_the_run_stops():
+    with pytest.raises(NotFiniteError, match="4 updates in a row at step 8, after 1 roll-backs"):
+        run_counting(set(range(5, 40)), tolerance=Tolerance(patience=3, rollbacks=1))
+    with pytest.raises(ValueError, match="patience >= 1"):
+        Tolerance(patience=0)
+
+
+def test_a_signal_saves_and_stops():
+    saved = []
+
+    def step(state, batch, key):
+        if int(state.step) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return TrainState(state.step + 1, 0, {}, {}), {
+            "loss": jnp.float32(1),
+            "skipped": jnp.float32(0),
+        }
+
+    plan = Run("test", 9, 1, save=lambda at, *_: saved.append(at), quiet=True)
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(PreemptedError, match="after step 3 of 9"):
+        run(TrainState(jnp.int32(0), 0, {}, {}), step, lambda _: itertools.repeat({}),
+            jax.random.key(0), data_mesh(1), plan)  # fmt: skip
+    assert saved == [3]
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+class Small(nnx.Module):
+    """A normalised layer and a teacher."""
+
+    def __init__(self):
+        self.encoder, self.norm = (
+            nnx.Linear(4, 3, rngs=nnx.Rngs(0)),
+            nnx.BatchNorm(3, rngs=nnx.Rngs(0)),
+        )
+        self.teacher = frozen_copy(self.encoder)
+
+    def loss(self, batch, key):
+        target = self.teacher(batch["x"]).mean()
+        return ((self.norm(self.encoder(batch["x"])) - target) ** 2).mean(), {}
+
+    def after_update(self, step):
+        move_towards(self.teacher, self.encoder, decay=0.5)
+
+
+def test_a_skipped_update_moves_no_statistics_and_no_teacher():
+    tx = optax.adam(1e-2)
+    graphdef, state = create(Small(), tx)
+    step, x = make_step(graphdef, tx), np.random.default_rng(0).normal(size=(8, 4))
+    states = [jax.device_get(state)]
+    for bad in (False, True, False):
+        rows = np.where(np.arange(8) == 3, np.nan if bad else 1, 1)[:, None] * x
+        state, metrics = step(state, {"x": jnp.asarray(rows, jnp.float32)}, jax.random.key(0))
+        assert metrics["skipped"] == bad
+        states.append(jax.device_get(state))
+    assert [int(s.step) for s in states] == [0, 1, 2, 3]
+    same = [
+        all(
+            (a == b).all()
+            for a, b in zip(jax.tree.leaves(a[1:]), jax.tree.leaves(b[1:]), strict=True)
+        )
+        for a, b in itertools.pairwise(states)
+    ]
+    assert same == [False, True, False]
+    kernel = [s.rest["teacher"]["kernel"] for s in states]
+    assert [(a == b).all() for a, b in itertools.pairwise(kernel)] == [False, True, False]
+
+
+def flip(folder):
+    """One bit of the largest file."""
+    path = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
+    smoke, trained, tmp_path, capsys
+):
+    shutil.copytree(trained, tmp_path / "run")
+    root = tmp_path / "run" / "checkpoints"
+    assert sums.steps_in(root) == [2, 4]
+    path = flip(root / "4" / "model")
+    with pytest.raises(ValueError, match=f"{path.name} was changed after it was written; remove"):
+        load_model(tmp_path / "run", 4)
+    pretrain.run(smoke(simclr), tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "checkpoint 4 is damaged" in said
+    assert "continuing at step 2 of 4" in said
+    assert (tmp_path / "run" / "damaged" / "4-0").is_dir()
+    for a, b in zip(*(jax.tree.leaves(nnx.state(load_model(w)[0])) for w in
+                      (trained, tmp_path / "run")), strict=True):  # fmt: skip
+        np.testing.assert_array_equal(a, b)
+    assert load_metrics(tmp_path / "run")[-1]["step"] == 4
+
+
+def test_where_every_checkpoint_is_damaged_nothing_is_started(smoke, trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    root = tmp_path / "run" / "checkpoints"
+    flip(root / "2" / "training")
+    (root / "4" / sums.NAME).write_text("{")
+    with pytest.raises(ValueError, match="every checkpoint of .* was damaged; remove"):
+        pretrain.run(smoke(simclr), tmp_path / "run")
+
+
+def test_a_missing_file_of_a_checkpoint_is_named(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run/checkpoints/4/meta/metadata").unlink()
+    with pytest.raises(ValueError, match="metadata is missing"):
+        load_meta(tmp_path / "run")
+
+
+def test_a_run_that_cannot_go_on_names_its_recordings(smoke, prepared, tmp_path):
+    config = smoke(simclr, **{"optim.learning_rate": 1e30, "knn.every": 0})
+    config["non_finite"] = {"patience": 2, "rollbacks": 0}
+    config["steps"] = 12
+    with pytest.raises(NotFiniteError, match="lower optim.learning_rate"):
+        pretrain.run(config, tmp_path)
+    report = json.loads((tmp_path / "not_finite.json").read_text())
+    assert (
+        len(report["batches"]) == report["batches"][-1]["batch"] - report["batches"][0]["batch"] + 1
+    )
+    assert all(clip.endswith(".wav") for clip in report["batches"][0]["clips"])
+    assert report["batches"][0]["finite"]
+
+
+def test_a_resumed_run_of_other_data_or_another_spec_is_refused(smoke, trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    for key, value, said in (
+        ("fingerprint", "other", "fingerprint: 'other' there"),
+        ("damaged", [3], r"damaged: \[3\] there, \[\] here"),
+    ):
+        record = json.loads((trained / "config.json").read_text())
+        record["data"][0][key] = value
+        path.write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=said):
+            pretrain.run(smoke(simclr), tmp_path / "run")
+    record = json.loads((trained / "config.json").read_text())
+    record["data"][0]["spec"]["n_mels"] = 64
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="spec.n_mels: 64 there, 96 here"):
+        pretrain.run(smoke(simclr), tmp_path / "run")
+
+
+def test_the_log_is_cut_where_a_run_goes_back(tmp_path):
+    log = MetricLog(tmp_path, resumed_step=0)
+    for step in (2, 4, 6):
+        log.write(step, {"loss": float(jnp.float32(step))})
+    log.rewind(4)
+    log.write(5, {"loss": 1.0})
+    assert [row["step"] for row in load_metrics(tmp_path)] == [2, 4, 5]

@@ -1,0 +1,62 @@
+"""What is asked of the platform before the first step."""
+
+import os
+
+import jax
+import pytest
+from absl import flags
+
+from cryjax import main
+from cryjax.train import mesh
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What jax.distributed was asked for."""
+    made = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args: made.append(args))
+    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    return made
+
+
+@pytest.mark.parametrize("name", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"])
+def test_a_cluster_is_noticed_where_there_are_several_tasks(calls, monkeypatch, name):
+    mesh.connect(False, None, None, None)
+    monkeypatch.setenv(name, "1")
+    mesh.connect(False, None, None, None)
+    assert calls == []
+    monkeypatch.setenv(name, "2")
+    mesh.connect(False, None, None, None)
+    assert calls == [()]
+
+
+def test_elsewhere_processes_are_told_or_asked_for(calls):
+    mesh.connect(True, None, None, None)
+    mesh.connect(False, "host:7777", 4, 2)
+    assert calls == [(), ("host:7777", 4, 2)]
+    with pytest.raises(ValueError, match="needs --num_processes and --process_id"):
+        mesh.connect(False, "host:7777", None, 2)
+
+
+def test_a_gpu_is_asked_for_the_same_bits(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--mine")
+    mesh.make_deterministic()
+    assert os.environ["XLA_FLAGS"] == (
+        "--mine --xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
+    )
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_setting_reaches_the_platform_and_small_tasks_are_not_spread(monkeypatch, wanted):
+    done = []
+    for name in ("make_deterministic", "use_all_cores", "keep_compiled", "connect"):
+        monkeypatch.setattr(mesh, name, lambda *_, name=name: done.append(name))
+    monkeypatch.setattr(mesh, "processes", lambda: (0, 2))
+    flags.FLAGS.mark_as_parsed()
+    main._prepare({"task": "pretrain", "deterministic": wanted})
+    assert done == ["make_deterministic"] * wanted + ["use_all_cores", "keep_compiled", "connect"]
+    with pytest.raises(
+        ValueError, match="config.task=transfer runs in one process, this is one of 2"
+    ):
+        main._prepare({"task": "transfer"})

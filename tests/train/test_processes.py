@@ -1,0 +1,143 @@
+"""One device, eight devices and two processes of four devices: the same run.
+
+Noise and a small rate: a maximum that ties, or a rate at which rounding grows a hundredfold a step,
+would tell nothing about devices. Gradients are some 40 long, so that an update at 1e-5 still moves
+the loss by 0.01, a thousand times the tolerance.
+"""
+
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from cryjax.train.log import load_metrics
+from data_prep.main import prepare
+
+pytestmark = pytest.mark.slow
+ROOT = pathlib.Path(__file__).parent.parent.parent
+STEPS = 20
+SMALL = {
+    "simclr": ["--config.encoder.name=audio_ntt", "--config.optim.learning_rate=1e-5"],
+    "slicer": ["--config.objective.queue=64", "--config.optim.learning_rate=1e-4"],
+}
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    root, rng = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
+    for i in range(32):
+        fade = np.linspace(0.3, 1, 30_000) ** rng.uniform(-1, 1)
+        soundfile.write(root / f"{i}.wav", 0.1 * fade * rng.normal(size=30_000), 22_050)
+    rows = "".join(f"{i}.wav,g{i},train\n" for i in range(32))
+    (root / "clips.csv").write_text(f"path,group,split\n{rows}")
+    prepare("csv", str(root / "clips.csv"), str(root / "prepared"), workers=0)
+    return root / "prepared"
+
+
+def start(method, data, workdir, *, devices, process=(0, 1), port=0, steps=STEPS):
+    """One process of a run, with so many devices of its own."""
+    command = [
+        sys.executable, "-m", "cryjax.main", f"--config={ROOT}/configs/{method}.py:smoke",
+        f"--workdir={workdir}", f"--config.data.dirs={data}", f"--config.steps={steps}",
+        "--config.knn.every=0", "--config.log.every=1", f"--config.save_every={STEPS}",
+        "--config.optim.name=sgd", "--config.encoder.width=16", "--config.batch_size=16",
+        *SMALL[method],
+    ]  # fmt: skip
+    if process[1] > 1:
+        command += [
+            f"--coordinator_address=localhost:{port}", f"--num_processes={process[1]}",
+            f"--process_id={process[0]}",
+        ]  # fmt: skip
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def together(method, data, workdir):
+    """Two processes of four devices."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    return [start(method, data, workdir, devices=4, process=(i, 2), port=port) for i in range(2)]
+
+
+def finish(*runs):
+    texts = [run.communicate(timeout=300)[0].decode() for run in runs]
+    assert [run.returncode for run in runs] == [0] * len(runs), texts
+    return texts
+
+
+def losses(workdir):
+    rows = load_metrics(workdir)
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    return np.array([row["loss"] for row in rows])
+
+
+@pytest.fixture(scope="module")
+def straight(noise, tmp_path_factory):
+    """Losses of each method on one device."""
+
+    @functools.cache
+    def run(method):
+        workdir = tmp_path_factory.mktemp(method)
+        finish(start(method, noise, workdir, devices=1))
+        return losses(workdir)
+
+    return run
+
+
+@pytest.mark.parametrize("method", ["simclr", "slicer"])
+def test_eight_devices_and_two_processes_give_the_run_of_one(method, noise, straight, tmp_path):
+    finish(start(method, noise, tmp_path / "eight", devices=8))
+    texts = finish(*together(method, noise, tmp_path / "two"))
+    for several in ("eight", "two"):
+        np.testing.assert_allclose(losses(tmp_path / several), straight(method), rtol=1e-5)
+    assert "checkpoint:" in texts[0]
+    assert "checkpoint:" not in texts[1]
+
+
+def test_a_stopped_run_continues_on_other_devices_to_the_same_losses(noise, straight, tmp_path):
+    """Eight devices, then one; and eight, then two processes that one signal stops, then again."""
+    texts = stopped([start("simclr", noise, tmp_path / "one", devices=8)], tmp_path / "one", 6)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert 6 <= len(load_metrics(tmp_path / "one")) < STEPS, texts
+    assert "continuing at step" in finish(start("simclr", noise, tmp_path / "one", devices=1))[0]
+    stopped(together("simclr", noise, tmp_path / "two"), tmp_path / "two", 12)
+    finish(*together("simclr", noise, tmp_path / "two"))
+    for continued in ("one", "two"):
+        np.testing.assert_allclose(losses(tmp_path / continued), straight("simclr"), rtol=1e-5)
+
+
+def test_processes_that_were_started_differently_refuse(noise, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    runs = [
+        start("simclr", noise, tmp_path, devices=1, process=(i, 2), port=port, steps=STEPS + i)
+        for i in range(2)
+    ]
+    texts = [run.communicate(timeout=200)[0].decode() for run in runs]
+    assert all(run.returncode for run in runs)
+    assert any("processes [1] have another config or other data than process 0" in t for t in texts)
+
+
+def stopped(runs, workdir, step):
+    """The last of the processes gets SIGTERM after a step; all must end within 30 seconds."""
+    until = time.monotonic() + 240
+    while len(load_metrics(workdir)) < step and time.monotonic() < until:
+        time.sleep(0.02)
+    asked = time.monotonic()
+    runs[-1].send_signal(signal.SIGTERM)
+    texts = [run.communicate(timeout=60)[0].decode() for run in runs]
+    assert time.monotonic() - asked < 30
+    assert [run.returncode for run in runs] == [75] * len(runs), texts
+    return texts
