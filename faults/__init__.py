@@ -1,0 +1,1 @@
+"""Faults that are really injected into real runs: make faults."""

@@ -1,0 +1,91 @@
+"""Data that is damaged, poisoned or exchanged."""
+
+import json
+import pathlib
+import shutil
+import signal
+
+import numpy as np
+
+from cryjax.data import shards
+from faults.runs import STEPS, Hurt, Trial
+
+
+def _copy(corpus: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
+    shutil.copytree(corpus, to, ignore=shutil.ignore_patterns("cache"))
+    return to
+
+
+def _shard(corpus: pathlib.Path) -> pathlib.Path:
+    return next(corpus.glob("*.arrayrecord"))
+
+
+def records(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
+    """Bits flipped within records, shards cut and missing."""
+    masked = Hurt("a bit of a record flipped", "the clip is counted and left out, up to a share")
+    one = _copy(corpus, root / "one-record")
+    data = bytearray(_shard(one).read_bytes())
+    data[len(data) // 2] ^= 1
+    _shard(one).write_bytes(data)
+    trial = Trial(root / "masked", one, "--config.data.max_damaged_share=0.05")
+    good, _ = trial.finish()
+    masked.count(good and "1 of 40 records are damaged and left out" in trial.said, None, "1 of 40")
+    refused = Hurt("more records damaged than allowed", "refused before any work, clips named")
+    trial = Trial(root / "refused", one)
+    status = trial.start().wait(120)
+    refused.count(status == 1 and "max_damaged_share" in trial.said, None, "1 of 40 against 1 %")
+    whole = Hurt("a shard cut short or missing", "the shard names itself")
+    for name, harm in (("cut", lambda p: p.write_bytes(p.read_bytes()[:1000])),
+                       ("gone", lambda p: p.unlink())):  # fmt: skip
+        bad = _copy(corpus, root / f"shard-{name}")
+        shard = _shard(bad)
+        harm(shard)
+        trial = Trial(root / f"run-{name}", bad)
+        status = trial.start().wait(120)
+        whole.count(status == 1 and str(shard) in trial.said, None, "and says to copy it again")
+    return [masked, refused, whole]
+
+
+def poisoned(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
+    """A mel that is not a number, as no file can become but a faulty disk or tool may make it."""
+    hurt = Hurt("NaN in one clip's mel", "its batches change nothing and are counted")
+    bad = _copy(corpus, root / "poisoned")
+    whole = shards.load_shards(bad)
+    mels = shards.ShardReader(whole).read(range(len(whole.clips)))
+    mels[7] = np.full_like(mels[7], np.nan)
+    path = _shard(bad)
+    digest = shards.write_shard(
+        path, [shards.encode(mel, clip=i, label=int(whole.labels[i])) for i, mel in enumerate(mels)]
+    )
+    info = json.loads((bad / "manifest.json").read_text())
+    info["shards"][0] |= {"sha256": digest, "bytes": path.stat().st_size}
+    shards.save_json(bad / "manifest.json", info)
+    trial = Trial(root / "nan", bad)
+    good, _ = trial.finish()
+    rows = [json.loads(line) for line in (trial.workdir / "metrics.jsonl").open()]
+    skipped = int(sum(row["skipped"] for row in rows))
+    finite = all(np.isfinite(row["loss"]) or row["skipped"] for row in rows)
+    hurt.count(good and finite and 0 < skipped < 0.8 * STEPS, None, f"{skipped} of {STEPS} skipped")
+    return [hurt]
+
+
+def exchanged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
+    """Resumed with another config, or with data that changed under the same name."""
+    hurt = Hurt("config or data changed at resume", "refused, naming the difference")
+    own = _copy(corpus, root / "exchanged")
+    trial = Trial(root / "resumed", own)
+    process = trial.start()
+    trial.wait_for(8, process)
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    status = trial.start("--config.objective.temperature=0.3").wait(120)
+    said = "config.objective.temperature: 0.2 there, 0.3 here" in trial.said
+    hurt.count(status == 1 and said, None)
+    info = json.loads((own / "manifest.json").read_text())
+    shards.save_json(own / "manifest.json", info | {"licence": "another"})
+    status = trial.start().wait(120)
+    hurt.count(status == 1 and "fingerprint: " in trial.said, None, "temperature; fingerprint")
+    return [hurt]
+
+
+FAULTS = (records, poisoned, exchanged)
