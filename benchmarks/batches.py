@@ -1,0 +1,98 @@
+"""Batches of random 101-frame patches from ten-second clips, on one core.
+
+    python -m benchmarks.batches          needs torch
+
+Beside PyTorch's DataLoader over one .npy a clip, and over one array in memory; 600 clips of 1000
+frames by 96 bands in float16, batches of 256, everything in the page cache.
+"""
+
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from benchmarks.timing import in_turns, machine, need, on_cores, report
+from cryjax.data import shards
+from cryjax.data.manifest import Clip, save_csv, to_rows
+from cryjax.data.pipeline import Sampling, make_batches, open_corpus
+from cryjax.spec import preset
+
+CLIPS, LONG, FRAMES, BATCH, BATCHES = 600, 1000, 101, 256, 40
+
+
+def write(root: pathlib.Path) -> np.ndarray:
+    """Noise as shards and as one file a clip."""
+    spec = preset("uclser")
+    mels = np.random.default_rng(0).normal(size=(CLIPS, LONG, spec.n_mels)).astype(np.float16)
+    path = root / "shard-0.arrayrecord"
+    digest = shards.write_shard(
+        path, [shards.encode(m, clip=i, label=0) for i, m in enumerate(mels)]
+    )
+    extra = dict.fromkeys(shards.COMPUTED, "0") | {"frames": str(LONG)}
+    clips = [
+        Clip(f"{i}.wav", label="a", group=f"g{i}", split="train", extra=extra) for i in range(CLIPS)
+    ]
+    save_csv(root / "clips.csv", to_rows(clips))
+    info = {"name": path.name, "clips": CLIPS, "sha256": digest, "bytes": path.stat().st_size}
+    manifest = {
+        "schema": shards.VERSION, "spec": spec.to_json(), "classes": ["a"], "shards": [info],
+        "clips_sha256": shards.sha256(root / "clips.csv"), "corpus": "noise",
+    }  # fmt: skip
+    shards.save_json(root / "manifest.json", manifest)
+    for i, mel in enumerate(mels):
+        np.save(root / f"{i}.npy", mel)
+    return mels
+
+
+def loader(torch: Any, read: Any) -> Any:
+    """An endless DataLoader over random patches of clips."""
+
+    class Patches(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return CLIPS * 10_000
+
+        def __getitem__(self, index: int) -> Any:
+            start = int(torch.randint(LONG - FRAMES + 1, ()))
+            return torch.from_numpy(np.array(read(index % CLIPS)[start : start + FRAMES]))
+
+    data = Patches()
+    sampler = torch.utils.data.RandomSampler(data, replacement=True, num_samples=len(data))
+    return iter(torch.utils.data.DataLoader(data, batch_size=BATCH, sampler=sampler, num_workers=0))
+
+
+def main() -> None:
+    """Prints all three."""
+    on_cores(1)
+    torch = need("torch", "pip install torch==2.13.0")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        mels = write(root)
+        corpus = open_corpus([folder])
+        stream = make_batches(
+            corpus, corpus.rows(["train"]), Sampling(FRAMES), batch_size=BATCH, seed=0
+        )
+        batch = next(stream)
+        flat = corpus.frames.gather(batch["index"][:4], np.zeros(4, int), LONG)
+        np.testing.assert_array_equal(flat, mels[batch["index"][:4]])
+        files = loader(torch, lambda i: np.load(root / f"{i}.npy", mmap_mode="r"))
+        memory = loader(torch, mels.__getitem__)
+        np.testing.assert_equal(
+            {next(s).shape for s in (files, memory)}, {batch["mel"][:, 0].shape}
+        )
+
+        def take(source: Any) -> Any:
+            return lambda: [next(source) for _ in range(BATCHES)]
+
+        work = {
+            "ours (frame cache, grain)": take(stream),
+            "DataLoader, array in memory": take(memory),
+            "DataLoader, one .npy a clip": take(files),
+        }
+        print(machine("numpy", "grain", "torch"))
+        report("random patches", in_turns(work, 5), count=BATCH * BATCHES, unit="patches")
+
+
+if __name__ == "__main__":
+    main()

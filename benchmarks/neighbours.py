@@ -1,0 +1,49 @@
+"""kNN of 2,000 queries among 16,000 embeddings of 512 features, k = 200, on two cores.
+
+    python -m benchmarks.neighbours
+
+Beside scikit-learn's brute force with the cosine; the votes are compared first.
+"""
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+
+from benchmarks.timing import in_turns, machine, on_cores, report
+from cryjax.evaluate.knn import knn_votes
+from cryjax.train.mesh import use_all_cores
+
+BANK, QUERIES, FEATURES, K, CLASSES = 16_000, 2_000, 512, 200, 20
+
+
+def main() -> None:
+    """Prints both, and the matrix product alone."""
+    on_cores(2)
+    use_all_cores()
+    rng = np.random.default_rng(0)
+    bank, queries = (rng.normal(size=(n, FEATURES)).astype(np.float32) for n in (BANK, QUERIES))
+    labels = rng.integers(0, CLASSES, BANK)
+    nobody, theirs = (
+        np.arange(QUERIES) + BANK,
+        KNeighborsClassifier(K, algorithm="brute", metric="cosine", n_jobs=2).fit(bank, labels),
+    )
+
+    def ours() -> np.ndarray:
+        return knn_votes(queries, nobody, bank, np.arange(BANK), labels, k=K, classes=CLASSES)
+
+    np.testing.assert_allclose(ours(), theirs.predict_proba(queries), atol=1.01 / K)
+    work = {
+        "ours": ours,
+        "the matrix product alone (numpy)": lambda: queries @ bank.T,
+        "scikit-learn, brute, cosine": lambda: theirs.predict_proba(queries),
+    }
+    print(machine("jax", "scikit-learn"))
+    report(
+        f"k = {K}, {BANK:,} x {QUERIES:,} x {FEATURES}",
+        in_turns(work),
+        count=QUERIES,
+        unit="queries",
+    )
+
+
+if __name__ == "__main__":
+    main()

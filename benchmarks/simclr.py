@@ -1,0 +1,120 @@
+"""A SimCLR step on two cores: forward, backward, SGD; ours beside PyTorch eager with two threads.
+
+    python -m benchmarks.simclr [encoder ...]       needs torch; resnet18, vgg and crnn by default
+
+32 clips of 2 views of 101 x 96, float32, the same weights, loss and optimiser; the loss and the
+length of the gradient of the first step are compared first. Ours has one CPU device a core, as the
+command has.
+"""
+
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from benchmarks.timing import in_turns, machine, need, on_cores, report
+from cryjax.augment import build_policy
+from cryjax.models import build_encoder
+from cryjax.objectives import SimCLR
+from cryjax.train.mesh import data_mesh, keep_compiled, replicate, shard_batch, use_all_cores
+from cryjax.train.state import create, make_step
+
+CLIPS, FRAMES, MELS, RATE, MOMENTUM = 32, 101, 96, 0.03, 0.9
+
+
+def weights_of(module: Any) -> list[np.ndarray]:
+    """Convolution and dense kernels in the order of construction, as PyTorch has them."""
+    found = []
+    for path, value in nnx.to_flat_state(nnx.state(module, nnx.Param)):
+        array = np.asarray(value[...])
+        if path[-1] == "kernel":
+            found.append(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T)
+    return found
+
+
+def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
+    """Puts our kernels into their modules, shape by shape in order, and zeros into the biases."""
+    named = dict(theirs.named_parameters())
+    for side in ("encoder", "projector"):
+        kernels = weights_of(getattr(ours, side))
+        wanted = [
+            p for n, p in named.items() if n.startswith(side) and p.ndim > 1 and "gru" not in n
+        ]
+        left = list(kernels)
+        for parameter in wanted:
+            at = next(i for i, k in enumerate(left) if k.shape == tuple(parameter.shape))
+            parameter.data.copy_(torch.from_numpy(left.pop(at).copy()))
+    for name, parameter in named.items():
+        if name.endswith("bias") and parameter.ndim == 1 and "gru" not in name:
+            parameter.data.zero_()
+    if hasattr(theirs.encoder, "gru"):
+        for suffix, part in (("l0", ours.encoder.forward), ("l0_reverse", ours.encoder.backward)):
+            for theirs_name, array in (
+                ("weight_ih", part.w_in), ("weight_hh", part.w_state),
+                ("bias_ih", part.b_in), ("bias_hh", part.b_state),
+            ):  # fmt: skip
+                target = getattr(theirs.encoder.gru, f"{theirs_name}_{suffix}")
+                target.data.copy_(torch.from_numpy(np.array(array[...]).T.copy()))
+
+
+def zero_biases(objective: Any) -> None:
+    """Where PyTorch draws biases, both start from zero."""
+    for path, value in nnx.to_flat_state(nnx.state(objective, nnx.Param)):
+        if path[-1] == "bias":
+            value[...] = 0 * value[...]
+
+
+def main() -> None:
+    """Prints a block an encoder."""
+    on_cores(2)
+    torch = need("torch", "pip install torch==2.13.0")
+    from benchmarks import peers
+
+    torch.set_num_threads(2)
+    use_all_cores()
+    keep_compiled()
+    print(machine("jax", "torch"))
+    views = np.random.default_rng(0).normal(size=(CLIPS, 2, FRAMES, MELS)).astype(np.float32)
+    for name in sys.argv[1:] or ("resnet18", "vgg", "crnn"):
+        rngs = nnx.Rngs(0)
+        encoder = build_encoder(name, MELS, rngs=rngs)
+        objective = SimCLR(encoder, build_policy({"order": "normalise"}), rngs=rngs)
+        zero_biases(objective)
+        model = peers.SimCLR(name)
+        copy_weights(torch, objective, model)
+        optimiser = torch.optim.SGD(model.parameters(), RATE, MOMENTUM)
+        tx = optax.sgd(RATE, MOMENTUM)
+        graphdef, state = create(objective, tx)
+        mesh = data_mesh(CLIPS)
+        box, step = [replicate(state, mesh)], make_step(graphdef, tx)
+        batch, theirs, key = (
+            shard_batch({"mel": views}, mesh),
+            torch.from_numpy(views),
+            jax.random.key(0),
+        )
+
+        def ours(box=box, step=step, batch=batch, key=key) -> dict:
+            box[0], metrics = step(box[0], batch, key)
+            return jax.block_until_ready(metrics)
+
+        def eager(model=model, optimiser=optimiser, theirs=theirs) -> tuple[float, float]:
+            optimiser.zero_grad(set_to_none=True)
+            loss = model(theirs)
+            loss.backward()
+            optimiser.step()
+            return loss.item(), 0.0
+
+        metrics = ours()
+        loss, _ = eager()
+        norm = sum(float((p.grad**2).sum()) for p in model.parameters()) ** 0.5
+        np.testing.assert_allclose(float(metrics["loss"]), loss, rtol=1e-4)
+        np.testing.assert_allclose(float(metrics["grad_norm"]), norm, rtol=1e-2)
+        took = in_turns({"ours": ours, "PyTorch eager": eager})
+        report(f"{name}, {CLIPS} clips x 2 views", took, count=CLIPS, unit="clips")
+
+
+if __name__ == "__main__":
+    main()
