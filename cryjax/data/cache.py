@@ -43,9 +43,12 @@ class ArrayFrames:
 
     def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
         """See `Frames.gather`; of the array's own type."""
-        lengths = self._lengths[clips]
-        steps = (starts[:, None] + np.arange(frames)) % lengths[:, None]
-        return self._array[self._offsets[clips][:, None] + steps]
+        lengths, offsets = self._lengths[clips], self._offsets[clips]
+        if (starts + frames <= lengths).all():  # nothing to tile, and no division for every frame
+            at = (offsets + starts)[:, None] + np.arange(frames)
+        else:
+            at = offsets[:, None] + (starts[:, None] + np.arange(frames)) % lengths[:, None]
+        return np.take(self._array, at, axis=0)
 
 
 class CachedFrames(ArrayFrames):
@@ -58,7 +61,7 @@ class CachedFrames(ArrayFrames):
             raise ValueError(
                 f"{folder}: the frame cache is damaged ({error}); remove it, it is made again"
             ) from error
-        super().__init__(array, lengths)
+        super().__init__(np.asarray(array), lengths)
         self._folder = folder
 
     def __reduce__(self):  # workers map the file, nobody copies it

@@ -12,6 +12,7 @@ from cryjax.data.shards import ShardSet, load_shards
 from cryjax.spec import FeatureSpec, require_same
 
 Arrays = dict[str, np.ndarray]
+STEPS = 1 << 40  # more than any run has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,11 +164,27 @@ class _Drawing:
     """The two steps from positions to a batch: what to read, and reading it."""
 
     def __init__(
-        self, corpus: Corpus, rows: np.ndarray, replay: np.ndarray, sampling: Sampling, mine: slice
-    ):
+        self, corpus: Corpus, rows: np.ndarray, replay: np.ndarray, sampling: Sampling, *,
+        mine: slice, drawn: int, seed: int,
+    ):  # fmt: skip
         self._corpus, self._sampling, self._mine, self._own = corpus, sampling, mine, len(rows)
+        self._drawn, self._seed, self._epoch = drawn, seed, (-1, np.zeros(0, int))
         self._rows = rows = np.concatenate([rows, replay])  # one pool: backgrounds come from both
         self._labels, self._lengths = corpus.labels[rows], corpus.lengths[rows]
+
+    def positions(self, step: int) -> np.ndarray:
+        """Where in its rows a batch is: every epoch passes through all of them in an own order."""
+        found, first = [], step * self._drawn
+        while (left := self._drawn - sum(map(len, found))) > 0:
+            epoch, at = divmod(first, self._own)
+            found.append(self._order(epoch)[at : at + left])
+            first += len(found[-1])
+        return np.concatenate(found)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if self._epoch[0] != epoch:  # threads may both make it; it is the same
+            self._epoch = epoch, np.random.default_rng([self._seed, epoch]).permutation(self._own)
+        return self._epoch[1]
 
     def draw(self, positions: np.ndarray, rng: np.random.Generator) -> dict:
         """Clips and starts of the whole global batch; only this process's rows are kept."""
@@ -243,9 +260,11 @@ def make_batches(
     if not 0 <= sampling.replay < batch_size or (sampling.replay and not len(replay)):
         raise ValueError(f"{sampling.replay} of {batch_size} rows cannot come from replay")
     mine = slice(*(batch_size * (process[0] + i) // process[1] for i in (0, 1)))
-    drawing = _Drawing(corpus, rows, replay, sampling, mine)
-    stream = grain.MapDataset.range(len(rows)).seed(seed).shuffle().repeat()
-    stream = stream.batch(batch_size - sampling.replay, drop_remainder=True, batch_fn=np.asarray)
+    drawn = batch_size - sampling.replay
+    drawing = _Drawing(corpus, rows, replay, sampling, mine=mine, drawn=drawn, seed=seed)
+    # steps, not rows, pass through grain: an element of its own for every row would cost more time
+    # than reading it
+    stream = grain.MapDataset.range(STEPS).seed(seed).map(drawing.positions)
     stream = stream.random_map(drawing.draw).map(drawing.gather)[start_step:]
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=prefetch)
     return iter(stream.to_iter_dataset(options))

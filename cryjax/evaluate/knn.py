@@ -1,35 +1,22 @@
-"""kNN over windows, the vote over a clip's windows; no training at all."""
+"""kNN over windows, the vote over a clip's windows; no training at all.
 
-import functools
+On the host: numpy's product is as fast as XLA's there, and its selection twice as fast.
+"""
 
-import jax
-import jax.numpy as jnp
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
-from jaxtyping import Array, Float, Int
 
 CHUNK = 1024  # queries at a time
 
 
-@functools.partial(jax.jit, static_argnames=("k", "classes", "compat"))
-def _votes(
-    queries: Float[Array, "queries dim"],
-    query_clip: Int[Array, " queries"],
-    bank: Float[Array, "bank dim"],
-    bank_clip: Int[Array, " bank"],
-    bank_label: Int[Array, " bank"],
-    *,
-    k: int,
-    classes: int,
-    compat: bool,
-) -> Float[Array, "queries classes"]:
-    """Share of each class among the k most similar windows of other clips."""
-    similarity = jnp.matmul(queries, bank.T, precision=jax.lax.Precision.HIGHEST)
-    own = query_clip[:, None] == bank_clip[None]
-    _, nearest = jax.lax.top_k(jnp.where(own, -jnp.inf, similarity), k)
-    if compat:  # positions among the others, looked up in the whole list
-        before = jnp.cumsum(own, axis=1)
-        nearest = nearest - jnp.take_along_axis(before, nearest, axis=1)
-    return jax.nn.one_hot(bank_label[nearest], classes).mean(axis=1)
+def _nearest(similarity: np.ndarray, k: int) -> np.ndarray:
+    """(rows, k) columns of the largest values of each row, in no order; every core takes rows."""
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
+        select = lambda part: np.argpartition(part, -k, axis=1)[:, -k:]  # noqa: E731
+        return np.concatenate(list(pool.map(select, np.array_split(similarity, cores))))
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -70,20 +57,19 @@ def knn_votes(
     k = min(k, len(bank) - int(largest))
     if k < 1:
         raise ValueError(f"kNN needs windows of other clips in the bank, got {len(bank)} in all")
-    bank_unit = jnp.asarray(unit(bank))
-    rows = []
+    bank_unit, queries, found = unit(bank).T, unit(queries), []
     for first in range(0, len(queries), CHUNK):
-        take = np.minimum(np.arange(first, first + CHUNK), len(queries) - 1)
-        rows.append(
-            np.asarray(
-                _votes(
-                    jnp.asarray(unit(queries[take])), jnp.asarray(query_clip[take]), bank_unit,
-                    jnp.asarray(bank_clip), jnp.asarray(bank_label), k=k, classes=classes,
-                    compat=compat,
-                )
-            )
-        )  # fmt: skip
-    return np.concatenate(rows)[: len(queries)]
+        similarity = queries[first : first + CHUNK] @ bank_unit
+        own = query_clip[first : first + CHUNK, None] == bank_clip[None]
+        if own.any():
+            similarity[own] = -np.inf
+        nearest = _nearest(similarity, k)
+        if compat:  # positions among the others, looked up in the whole list
+            nearest = nearest - np.take_along_axis(np.cumsum(own, axis=1), nearest, axis=1)
+        found.append(bank_label[nearest])
+    labels = np.concatenate(found) + classes * np.arange(len(queries))[:, None]
+    votes = np.bincount(labels.ravel(), minlength=classes * len(queries))
+    return votes.reshape(len(queries), classes) / k
 
 
 def vote_over_windows(votes: np.ndarray, owner: np.ndarray, clips: int) -> np.ndarray:
