@@ -273,3 +273,25 @@ def test_a_setting_that_an_encoder_has_not_is_named():
 
     there = common.encoder().to_dict()
     assert {k: v for k, v in there.items() if k != "name"} == OWN
+
+
+SMALL = {"simple_cnn": {"frames": 48}, "cnn_gru": {}}
+EXACT = {"cnn14": {"width": 4, "dropout": 1e-4}, "audio_ntt": {"width": 16, "dropout": 1e-4}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["crnn", "vgg", *EXACT, *SMALL])
+def test_the_compiled_gradient_is_that_of_one_operation_after_another(name):
+    """XLA's CPU compiler has lost gradients of maxima before."""
+    settings = SMALL.get(name, EXACT.get(name, {"width": 8}))
+    encoder = build_encoder(name, 48, rngs=nnx.Rngs(0), **settings)
+    graphdef, *arrays = nnx.split(encoder, nnx.Param, ...)
+    params, rest = map(nnx.to_pure_dict, arrays)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 48, 48)), jnp.float32)
+    w = jnp.asarray(np.random.default_rng(1).normal(size=encoder.features), jnp.float32)
+    grad = jax.grad(lambda p: jnp.sin(nnx.merge(graphdef, p, rest)(x) @ w).sum())
+    compiled = jax.jit(grad)(params)
+    with jax.disable_jit():
+        plain = grad(params)
+    for a, b in zip(jax.tree.leaves(compiled), jax.tree.leaves(plain), strict=True):
+        assert jnp.linalg.norm(a - b) < 1e-3 * (jnp.linalg.norm(b) + 1e-2)
