@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All hosts of a Cloud TPU slice: launch/tpu_vm.sh [--dry-run] NAME ZONE --config=... --workdir=...
-# The repository is at $FOLDER (~/cryjax by default) on every host, with jax[tpu] installed, and the workdir is
-# on a disk or bucket that all hosts share. Started again until it is done (status 75: preempted).
+# The repository is at $FOLDER (~/cryjax by default) on every host, with jax[tpu] installed; workdir and shards are
+# on a disk (or mounted bucket) that all hosts share. Started again until it is done (status 75: preempted).
 set -euo pipefail
 run=
 if [ "${1:-}" = --dry-run ]; then

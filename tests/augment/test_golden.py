@@ -152,6 +152,7 @@ def views(batch=8, frames=101):
     return jax.random.normal(jax.random.key(3), (2, batch, 2, frames, 96)) - 3
 
 
+@pytest.mark.slow
 def test_equal_keys_give_equal_views_and_views_differ():
     policy, (mel, background) = build_policy(POLICY), views()
     once, again, other = (

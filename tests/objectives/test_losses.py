@@ -76,7 +76,7 @@ def whole_matrix(z1, z2, temperature):
     ).mean()
 
 
-@pytest.mark.parametrize(("n", "block"), [(16, 5), (24, 7), (9, 4), (40, 512)])
+@pytest.mark.parametrize(("n", "block"), [(16, 5), (9, 4)])
 def test_contrast_in_blocks_is_that_of_the_whole_matrix(n, block, monkeypatch):
     monkeypatch.setattr(contrast, "BLOCK", block)
     z = np.random.default_rng(0).normal(size=(2, n, 6)).astype(np.float32)

@@ -196,6 +196,7 @@ def test_a_missing_file_of_a_checkpoint_is_named(trained, tmp_path):
         load_meta(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_go_on_names_its_recordings(smoke, prepared, tmp_path):
     config = smoke(simclr, **{"optim.learning_rate": 1e30, "knn.every": 0})
     config["non_finite"] = {"patience": 2, "rollbacks": 0}

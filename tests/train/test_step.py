@@ -56,8 +56,10 @@ def updates(objective, n_devices, steps=3, rate=0.05, mode=None, data=None):
     return state, metrics
 
 
+@pytest.mark.slow
 def test_eight_devices_equal_one():
-    (one, m1), (eight, m8) = (updates(simclr(), n, rate=1e-3) for n in (1, 8))
+    # at 1e-3 rounding grows a thousandfold a step in this small net
+    (one, m1), (eight, m8) = (updates(simclr(), n, rate=1e-4) for n in (1, 8))
     assert m1.keys() == m8.keys() == {"loss", "grad_norm", "skipped", *HEALTH}
     np.testing.assert_allclose(m1["loss"], m8["loss"], rtol=1e-5)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
@@ -85,6 +87,7 @@ def test_joint_batch_norm_differs_from_separate():
         simclr(batch_norm="both")
 
 
+@pytest.mark.slow
 def test_two_updates_are_those_of_the_original_code(golden):
     g, weights = golden("uclser_trainstep_vgg"), golden("uclser_vgg_weights")
     names = {f"encoder.{k}": v for k, v in vgg_names().items()}
@@ -171,7 +174,7 @@ def one_block(mels, *, width, rngs):
 
 @pytest.mark.parametrize(
     "make",
-    [one_block, *(pytest.param(m, marks=pytest.mark.slow) for m in (VGGLike, ResNet18, CNN14))],
+    [one_block, *(pytest.param(m, marks=pytest.mark.slow) for m in (ResNet18, CNN14))],
 )
 def test_compute_switches_change_memory_and_rounding_and_nothing_else(make):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32)), jnp.float32)
@@ -217,7 +220,13 @@ def supervised():
     )
 
 
-@pytest.mark.parametrize(("mode", "changed"), [("linear", 2), ("linear_bn", 82), ("finetune", 102)])
+@pytest.mark.parametrize(
+    ("mode", "changed"),
+    [
+        ("linear", 2),
+        *(pytest.param(*x, marks=pytest.mark.slow) for x in (("linear_bn", 82), ("finetune", 102))),
+    ],
+)
 def test_a_mode_moves_its_own_arrays_and_no_other_bit(mode, changed):
     before = nnx.to_pure_dict(nnx.state(supervised()))
     objective = supervised()
