@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fills in launch/jobset.yaml and applies it: launch/jobset.sh [--dry-run] --config=... --workdir=/work/runs/...
-# Needs IMAGE (with cryjax[tpu] installed) and CLAIM (a shared volume, at /work in the pods); the others have defaults.
+# Fills in launch/jobset.yaml and applies it: launch/jobset.sh [--dry-run] --config=... --workdir=/mnt/shared/runs/...
+# Needs IMAGE (with cryjax[tpu] installed) and CLAIM (a shared volume, at /mnt/shared in the pods); the others have defaults.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 apply=(kubectl apply -f -)
