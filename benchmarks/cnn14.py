@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from benchmarks.timing import in_turns, machine, need, report
+from benchmarks.timing import answer_help, in_turns, machine, need, report
 from cryjax.augment import build_policy
 from cryjax.models import CNN14
 from cryjax.models.compute import set_compute
@@ -97,6 +97,7 @@ def their_steps(torch: Any, clips: int, *, compiled: bool) -> Any:
 
 def main() -> None:
     """Prints all."""
+    answer_help()
     if jax.default_backend() != "gpu":
         sys.exit("this benchmark needs a GPU and jax[cuda13]")
     torch = need("torch", "pip install torch==2.13.0 (with CUDA)")

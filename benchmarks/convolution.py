@@ -2,17 +2,17 @@
 
     python -m benchmarks.convolution
 
-Medians of five calls on one device; the numbers are checked equal first.
+Medians of five calls in turns on one device; the numbers are checked equal first.
 """
 
 import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from benchmarks.timing import in_turns, on_cores
 from cryjax.models.convolution import _direct, _kernel_gradient
 from cryjax.models.layers import max_pool
 
@@ -20,15 +20,11 @@ BATCH = 32
 MAPS = ((101, 96, 32, 32), (50, 48, 32, 64), (50, 48, 64, 64), (25, 24, 64, 128), (26, 24, 64, 64))
 
 
-def seconds(function, *args) -> float:
-    """Median seconds of a jitted call."""
-    jitted, took = jax.jit(function), []
-    jax.block_until_ready(jitted(*args))
-    for _ in range(5):
-        started = time.perf_counter()
-        jax.block_until_ready(jitted(*args))
-        took.append(time.perf_counter() - started)
-    return statistics.median(took)
+def seconds(xla, ours, *args) -> list[float]:
+    """Median seconds of both, jitted, in turns."""
+    jitted = map(jax.jit, (xla, ours))
+    work = {run: lambda run=run: jax.block_until_ready(run(*args)) for run in jitted}
+    return [statistics.median(took) for took in in_turns(work, rounds=5).values()]
 
 
 def xla_kernel_gradient(x, grad):
@@ -49,6 +45,7 @@ def xla_max_pool(x):
 
 def main() -> None:
     """Prints one line a map, then one for pooling."""
+    on_cores(1)
     rng = np.random.default_rng(0)
 
     def normal(*shape):
@@ -59,16 +56,17 @@ def main() -> None:
         x, grad = normal(BATCH, high, wide, n_in), normal(BATCH, high, wide, n_out)
         want, got = xla_kernel_gradient(x, grad), our_kernel_gradient(x, grad)
         np.testing.assert_allclose(got, want, atol=2e-5 * float(jnp.abs(want).max()))
-        a, b = seconds(xla_kernel_gradient, x, grad), seconds(our_kernel_gradient, x, grad)
+        a, b = seconds(xla_kernel_gradient, our_kernel_gradient, x, grad)
         work = 2 * 9 * n_in * n_out * high * wide * BATCH / 1e9
-        name = f"{high}x{wide} {n_in}->{n_out}"
-        print(
-            f"{name:32}{a:8.3f} s {work / a:4.0f} GF/s{b:8.3f} s {work / b:4.0f} GF/s{a / b:8.1f}"
-        )
+        row = f"{high}x{wide} {n_in}->{n_out}".ljust(32)
+        row += "".join(f"{took:8.3f} s {work / took:4.0f} GF/s" for took in (a, b))
+        print(f"{row}{a / b:8.1f}")
     x, grad = normal(BATCH, 101, 96, 32), normal(BATCH, 50, 48, 32)
-    a, b = (
-        seconds(lambda x, g, pool=pool: jax.vjp(pool, x)[1](g), x, grad)
-        for pool in (xla_max_pool, max_pool)
+    a, b = seconds(
+        lambda x, g: jax.vjp(xla_max_pool, x)[1](g),
+        lambda x, g: jax.vjp(max_pool, x)[1](g),
+        x,
+        grad,
     )
     print(f"{'max pool gradient 101x96x32':32}{a:8.3f} s {b:18.3f} s {a / b:12.1f}")
 

@@ -12,8 +12,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
+def answer_help() -> None:
+    """Prints the script's own text and ends where that is asked for."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(sys.modules["__main__"].__doc__)
+        sys.exit()
+
+
 def on_cores(count: int) -> None:
     """Starts the script again on so many cores, before any library has counted them."""
+    answer_help()
     cores = sorted(os.sched_getaffinity(0))[:count]
     if os.environ.get("CRYJAX_BENCHMARK_CORES") == str(count):
         return
@@ -44,11 +52,11 @@ def machine(*packages: str) -> str:
     return f"{date}, {cores} core(s) of {names[0]}, Python {platform.python_version()}, {versions}"
 
 
-def in_turns(work: Mapping[str, Callable[[], Any]], rounds: int = 7) -> dict[str, list[float]]:
+def in_turns(work: Mapping[Any, Callable[[], Any]], rounds: int = 7) -> dict[Any, list[float]]:
     """Seconds of each, one after the other in every round, after one round that does not count."""
     for run in work.values():
         run()
-    took: dict[str, list[float]] = {name: [] for name in work}
+    took: dict[Any, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, run in work.items():
             started = time.perf_counter()

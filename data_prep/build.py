@@ -7,7 +7,7 @@ import hashlib
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tqdm
@@ -89,10 +89,6 @@ def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
     shards.save_json(path.with_suffix(".json"), side)
 
 
-def _in_this_process(plan: Plan) -> Callable[[Sequence[Clip]], Iterator[Prepared]]:
-    return lambda clips: map(Worker(plan.source, plan.spec), clips)
-
-
 def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]:
     for one in prepared:
         bar.update()
@@ -145,12 +141,15 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
     """
     plan.out.mkdir(parents=True, exist_ok=True)
     todo = unbuilt(plan, part)
-    n = sum(len(plan.clips_of(shard)) for shard in todo)
+    if not todo:
+        return complete(plan)
+    make = functools.partial(Worker, plan.source, plan.spec)
     with contextlib.ExitStack() as stack:
-        bar, prepare = stack.enter_context(progress(n)), _in_this_process(plan)
-        if workers and n:
-            make = functools.partial(Worker, plan.source, plan.spec)
+        if workers:
             prepare = stack.enter_context(Workers(make, workers))
+        else:
+            prepare = functools.partial(map, make())
+        bar = stack.enter_context(progress(sum(len(plan.clips_of(shard)) for shard in todo)))
         for shard in todo:
             write_shard(plan, shard, _counted(prepare(plan.clips_of(shard)), bar))
     return complete(plan)

@@ -1,10 +1,11 @@
-"""Kills, fills, truncates and flips, and prints a table: python -m faults [--out=DIR] [NAME ...].
+"""Kills, fills, truncates and flips, and prints a table.
 
 Every fault is injected into a real run of 60 steps with a checkpoint every 6; a run survives when
 it ends with the very losses of a run that nothing happened to. Exits with 1 where a promise is
 broken.
 """
 
+import argparse
 import pathlib
 import sys
 import tempfile
@@ -29,18 +30,23 @@ def table(found: list[Hurt]) -> str:
 
 def main() -> int:
     """Runs all; the folder of all runs is printed first."""
-    out = [a.partition("=")[2] for a in sys.argv[1:] if a.startswith("--out=")]
-    root = pathlib.Path(out[0] if out else tempfile.mkdtemp(prefix="cryjax-faults-")).absolute()
+    faults = {f.__name__: f for f in (*deaths.FAULTS, *checkpoints.FAULTS, *data.FAULTS)}
+    names = ", ".join(faults)
+    parser = argparse.ArgumentParser("python -m faults", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {names}")
+    parser.add_argument("--out", help="folder of the runs; a temporary one by default")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(faults):
+        parser.error(f"no fault is called {', '.join(unknown)}; there are: {names}")
+    root = pathlib.Path(asked.out or tempfile.mkdtemp(prefix="cryjax-faults-")).absolute()
     print(f"runs and what they said: {root}", flush=True)
     started, corpus = time.monotonic(), make_corpus(root / "corpus")
     straight = Trial(root / "straight", corpus)
     if not straight.finish()[0]:
         sys.exit(f"the run without a fault failed:\n{straight.said[-3000:]}")
     found: list[Hurt] = []
-    wanted = [a for a in sys.argv[1:] if not a.startswith("--")]
-    for fault in (*deaths.FAULTS, *checkpoints.FAULTS, *data.FAULTS):
-        if not wanted or fault.__name__ in wanted:
-            found += fault(root, corpus, straight.losses)
+    for name in asked.names or faults:
+        found += faults[name](root, corpus, straight.losses)
     print(f"\n{table(found)}\n\n{time.monotonic() - started:.0f} s in all")
     return int(any(hurt.survived < hurt.times for hurt in found))
 

@@ -7,17 +7,13 @@ import shutil
 import signal
 import subprocess
 
-from faults.runs import SAVE_EVERY, Hurt, Trial
+from cryjax.train.checkpoint import FOLDER
+from cryjax.train.sums import steps_in
+from faults.runs import SAVE_EVERY, Hurt, Trial, flip
 
 
 def _largest(folder: pathlib.Path) -> pathlib.Path:
     return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-
-
-def _flip(path: pathlib.Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
 
 
 def _cut(path: pathlib.Path) -> None:
@@ -32,7 +28,7 @@ def damaged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
     base.kill(process)
     found = []
     for name, harm, parts in (
-        ("a bit of the latest checkpoint flipped", _flip, ("model", "training", "meta")),
+        ("a bit of the latest checkpoint flipped", flip, ("model", "training", "meta")),
         ("a file of it cut short", _cut, ("model",)),
         ("a file of it missing", pathlib.Path.unlink, ("training",)),
     ):
@@ -40,8 +36,8 @@ def damaged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
         for part in parts:
             trial = Trial(root / f"{harm.__name__.strip('_')}-{part}", corpus)
             shutil.copytree(base.workdir, trial.workdir)
-            steps = trial.checkpoints
-            harm(_largest(trial.workdir / "checkpoints" / str(steps[-1]) / part))
+            steps = steps_in(trial.checkpoints)
+            harm(_largest(trial.checkpoints / str(steps[-1]) / part))
             good, from_step = trial.finish()
             said = f"checkpoint {steps[-1]} is damaged" in trial.said
             hurt.count(
@@ -59,7 +55,7 @@ def full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> lis
     )
     disk = root / "disk"
     disk.mkdir()
-    last = root / "straight" / "checkpoints"
+    last = root / "straight" / FOLDER
     sizes = sum(p.stat().st_size for p in last.rglob("*") if p.is_file()) // 1024
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={4 * sizes}k", "tmpfs", str(disk)],
@@ -69,7 +65,7 @@ def full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> lis
     if mounted.returncode:
         hurt.note = "not run: mounting a small disk needs root"
         return [hurt]
-    trial = Trial(root / "disk" / "run", corpus, "--config.log.tensorboard=False")
+    trial = Trial(root / "disk" / "run", corpus)
     trial.log = root / "disk.log"
     try:
         process = trial.start()

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 
 from cryjax.data import shards
-from faults.runs import STEPS, Hurt, Trial
+from faults.runs import STEPS, Hurt, Trial, flip
 
 
 def _copy(corpus: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
@@ -24,9 +24,7 @@ def records(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
     """Bits flipped within records, shards cut and missing."""
     masked = Hurt("a bit of a record flipped", "the clip is counted and left out, up to a share")
     one = _copy(corpus, root / "one-record")
-    data = bytearray(_shard(one).read_bytes())
-    data[len(data) // 2] ^= 1
-    _shard(one).write_bytes(data)
+    flip(_shard(one))
     trial = Trial(root / "masked", one, "--config.data.max_damaged_share=0.05")
     good, _ = trial.finish()
     masked.count(good and "1 of 40 records are damaged and left out" in trial.said, None, "1 of 40")

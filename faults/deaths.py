@@ -10,10 +10,6 @@ from faults.runs import SAVE_EVERY, STEPS, Hurt, Trial
 Losses = list[float]
 
 
-def _same(trial: Trial, straight: Losses) -> bool:
-    return trial.losses == straight
-
-
 def killed(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hurt]:
     """SIGKILL at random steps of one run."""
     hurt = Hurt("kill -9 at a random step", "loses the steps since the last checkpoint")
@@ -23,7 +19,7 @@ def killed(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[H
         trial.wait_for(at, process)
         lost = trial.kill(process) - trial.kept
         hurt.count(lost <= 2 * SAVE_EVERY, lost, "one being written does not count yet")
-    hurt.count(trial.finish()[0] and _same(trial, straight), None, "same losses in the end")
+    hurt.count(trial.finish()[0] and trial.losses == straight, None, "same losses in the end")
     return [hurt]
 
 
@@ -35,11 +31,10 @@ def killed_while_saving(root: pathlib.Path, corpus: pathlib.Path, straight: Loss
         process, until = trial.start(), time.monotonic() + 120
         seen = False
         while process.poll() is None and not seen and time.monotonic() < until:
-            seen = any((trial.workdir / "checkpoints").glob("*orbax-checkpoint-tmp*"))
+            seen = trial.saving
         lost = trial.kill(process) - trial.kept
-        left = any((trial.workdir / "checkpoints").glob("*orbax-checkpoint-tmp*"))
-        hurt.count(seen and lost <= 2 * SAVE_EVERY, lost, f"unfinished folder left: {left}")
-    hurt.count(trial.finish()[0] and _same(trial, straight), None, "same losses in the end")
+        hurt.count(seen and lost <= 2 * SAVE_EVERY, lost, f"unfinished folder left: {trial.saving}")
+    hurt.count(trial.finish()[0] and trial.losses == straight, None, "same losses in the end")
     return [hurt]
 
 
@@ -55,7 +50,7 @@ def asked(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hu
         status, took = process.wait(60), time.monotonic() - started
         lost = trial.steps - trial.kept
         hurt.count(status == 75 and took < 30 and lost == 0, lost, f"ended after {took:.1f} s")
-    hurt.count(trial.finish()[0] and _same(trial, straight), None, "same losses in the end")
+    hurt.count(trial.finish()[0] and trial.losses == straight, None, "same losses in the end")
     return [hurt]
 
 

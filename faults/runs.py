@@ -13,7 +13,9 @@ import time
 import numpy as np
 import soundfile
 
+from cryjax.train.checkpoint import FOLDER
 from cryjax.train.log import load_metrics
+from cryjax.train.sums import UNFINISHED, steps_in
 
 ROOT = pathlib.Path(__file__).parent.parent
 STEPS, SAVE_EVERY = 60, 6
@@ -63,6 +65,13 @@ def make_corpus(root: pathlib.Path, clips: int = 40) -> pathlib.Path:
     return root / "prepared"
 
 
+def flip(path: pathlib.Path) -> None:
+    """One bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 class Trial:
     """A workdir and the command that trains in it.
 
@@ -82,9 +91,9 @@ class Trial:
         ]  # fmt: skip
         self.log = workdir.parent / f"{workdir.name}.log"
 
-    def start(self, *more: str, devices: int = 1) -> subprocess.Popen:
+    def start(self, *more: str) -> subprocess.Popen:
         """A process; what it says goes to a file, as nobody reads a pipe while it runs."""
-        flags = f"--xla_force_host_platform_device_count={devices}"
+        flags = "--xla_force_host_platform_device_count=1"
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         with self.log.open("a") as log:
             return subprocess.Popen(
@@ -116,13 +125,17 @@ class Trial:
     @property
     def kept(self) -> int:
         """Step of the newest whole checkpoint."""
-        return max(self.checkpoints, default=0)
+        return max(steps_in(self.checkpoints), default=0)
 
     @property
-    def checkpoints(self) -> list[int]:
-        """Steps of the whole ones."""
-        root = self.workdir / "checkpoints"
-        return sorted(int(p.name) for p in root.glob("*") if p.name.isdigit())
+    def checkpoints(self) -> pathlib.Path:
+        """Their folder."""
+        return self.workdir / FOLDER
+
+    @property
+    def saving(self) -> bool:
+        """Whether there is an unfinished checkpoint."""
+        return any(self.checkpoints.glob(f"*{UNFINISHED}*"))
 
     def wait_for(self, step: int, process: subprocess.Popen) -> None:
         """Until a step is logged, or the process ends."""

@@ -8,6 +8,8 @@ import pytest
 import soundfile
 from ml_collections import ConfigDict
 
+# a device that waits for others holds a thread: fewer threads than devices is a deadlock
+os.environ.setdefault("NPROC", "8")
 jax.config.update("jax_num_cpu_devices", 8)
 # the same small programs are compiled again and again: keep them while the tests run
 CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")

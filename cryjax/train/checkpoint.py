@@ -127,14 +127,14 @@ class Checkpointer:
           OSError: This one or the one before could not be written.
         """
         model, others = _parts(state)
-        meta = self.meta | {"step": step, "scores": scores, "passed": passed}
+        about = {"step": step, "scores": scores, "passed": passed, "parts": sorted(model)}
         with _explained(self._root):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     model=ocp.args.StandardSave(model),
                     training=ocp.args.StandardSave(others),
-                    meta=ocp.args.JsonSave(meta | {"parts": sorted(model)}),
+                    meta=ocp.args.JsonSave(self.meta | about),
                 ),
                 metrics=scores if self._best in scores else None,
                 force=True,  # asked to stop, it is a step of its own

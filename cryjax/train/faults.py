@@ -95,13 +95,13 @@ class Watch:
         """Whether the run should go back."""
         return self.in_a_row >= self.tolerance.patience
 
-    def go_back(self, step: int, passed: int, *, possible: bool) -> None:
+    def go_back(self, step: int, passed: int) -> None:
         """Counts a roll-back, or ends the run.
 
         Raises:
-          NotFiniteError: There were enough of them, or none is possible.
+          NotFiniteError: There were enough of them.
         """
-        if not possible or self.rollbacks == self.tolerance.rollbacks:
+        if self.rollbacks == self.tolerance.rollbacks:
             raise NotFiniteError(
                 f"loss or gradient were not finite in {self.in_a_row} updates in a row at step "
                 f"{step}, after {self.rollbacks} roll-backs ({self.total} updates skipped in all); "

@@ -15,7 +15,7 @@ from cryjax.train.state import Step, TrainState
 
 Scores = dict[str, float]
 Batches = Iterator[dict[str, np.ndarray]]
-TRACED = (3, 6)  # first and last step of a profile, counted from the start of the run
+TRACED = (3, 6)  # steps of this run after which a profile starts and ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Run:
       evaluate: State to scores, selection among them.
       save: (step, state, scores, passed) to disk; the scores are those of this step, else empty;
         passed is the number of batches passed over so far.
-      restore: State of the last checkpoint, given the present one.
+      restore: State of the last checkpoint, given the present one; the present one where there is
+        none.
       passed: Batches passed over before this run was resumed.
-      tolerance: Of numbers that are not finite; without `restore` there is no roll-back.
+      tolerance: Of numbers that are not finite; by default no roll-back.
       log: Where rows go; None keeps none.
       profile: Folder for a trace of a few steps; None makes none.
       quiet: Prints nothing.
@@ -48,9 +49,9 @@ class Run:
     save_every: int = 0
     evaluate: Callable[[TrainState], Scores] | None = None
     save: Callable[[int, TrainState, Scores, int], None] | None = None
-    restore: Callable[[TrainState], TrainState] | None = None
+    restore: Callable[[TrainState], TrainState] = lambda state: state
     passed: int = 0
-    tolerance: Tolerance = dataclasses.field(default_factory=Tolerance)
+    tolerance: Tolerance = dataclasses.field(default_factory=lambda: Tolerance(rollbacks=0))
     log: MetricLog | None = None
     profile: pathlib.Path | None = None
     quiet: bool = False
@@ -145,7 +146,7 @@ def run(
             if stop or plan.due(plan.log_every, step) or plan.due(plan.save_every, step):
                 metrics.read()
             if metrics.watch.lost:
-                metrics.watch.go_back(step, passed, possible=plan.restore is not None)
+                metrics.watch.go_back(step, passed)
                 state, passed = _rolled_back(state, step, passed, plan)
                 step = int(state.step)
                 feed = batches(step + passed)
@@ -177,7 +178,7 @@ def _report(
 
 def _rolled_back(state: TrainState, step: int, passed: int, plan: Run) -> tuple[TrainState, int]:
     """The last checkpoint's state, and the batches passed over with those since then."""
-    state = state if plan.restore is None else plan.restore(state)
+    state = plan.restore(state)
     back = int(state.step)
     if plan.log is not None:
         plan.log.rewind(back)

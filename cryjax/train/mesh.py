@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +18,19 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 def use_all_cores() -> None:
     """Gives the CPU platform one device a core; call before the first use of jax.
 
-    Two devices of one core each train faster than one device with two threads.
+    Two devices of one core each train faster than one device with two threads. A device that
+    waits for the others holds a thread of XLA's pool, which has one a core: with more devices
+    than that (XLA_FLAGS) the pool gets as many, or a step could wait for ever. XLA ends a process
+    whose devices wait 40 s for each other; a busy or suspended laptop gets ten minutes.
     """
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    flags, cores = os.environ.get("XLA_FLAGS", ""), len(os.sched_getaffinity(0))
+    asked = re.search(r"xla_force_host_platform_device_count=(\d+)", flags)
+    if asked is None:
+        jax.config.update("jax_num_cpu_devices", cores)
+    elif int(asked[1]) > cores:
+        os.environ.setdefault("NPROC", asked[1])
+    if "xla_cpu_collective_call_terminate_timeout" not in flags:
+        _add_flags("--xla_cpu_collective_call_terminate_timeout_seconds=600")
 
 
 def keep_compiled() -> None:
@@ -33,7 +43,10 @@ def keep_compiled() -> None:
 
 def make_deterministic() -> None:
     """Asks a GPU for the same bits every time; call before the first use of jax."""
-    flags = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
+    _add_flags("--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0")
+
+
+def _add_flags(flags: str) -> None:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 

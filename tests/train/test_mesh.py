@@ -47,6 +47,24 @@ def test_a_gpu_is_asked_for_the_same_bits(monkeypatch):
     )
 
 
+def test_more_devices_than_cores_get_threads_of_their_own(monkeypatch):
+    monkeypatch.delenv("NPROC", raising=False)
+    cores, given = len(os.sched_getaffinity(0)), []
+    monkeypatch.setattr(jax.config, "update", lambda *pair: given.append(pair))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    mesh.use_all_cores()
+    assert given == [("jax_num_cpu_devices", cores)]
+    assert "NPROC" not in os.environ
+    flag = f"--xla_force_host_platform_device_count={cores + 6}"
+    monkeypatch.setenv("XLA_FLAGS", flag)
+    mesh.use_all_cores()
+    assert len(given) == 1
+    assert os.environ["NPROC"] == str(cores + 6)
+    assert os.environ["XLA_FLAGS"] == (
+        f"{flag} --xla_cpu_collective_call_terminate_timeout_seconds=600"
+    )
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_setting_reaches_the_platform_and_small_tasks_are_not_spread(monkeypatch, wanted):
     done = []

@@ -62,12 +62,15 @@ def start(method, data, workdir, *, devices, process=(0, 1), port=0, steps=STEPS
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def together(method, data, workdir):
-    """Two processes of four devices."""
+def together(method, data, workdir, *, devices=4, steps=(STEPS, STEPS)):
+    """Two processes of so many devices each."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    return [start(method, data, workdir, devices=4, process=(i, 2), port=port) for i in range(2)]
+    return [
+        start(method, data, workdir, devices=devices, process=(i, 2), port=port, steps=steps[i])
+        for i in range(2)
+    ]
 
 
 def finish(*runs):
@@ -118,13 +121,7 @@ def test_a_stopped_run_continues_on_other_devices_to_the_same_losses(noise, stra
 
 
 def test_processes_that_were_started_differently_refuse(noise, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    runs = [
-        start("simclr", noise, tmp_path, devices=1, process=(i, 2), port=port, steps=STEPS + i)
-        for i in range(2)
-    ]
+    runs = together("simclr", noise, tmp_path, devices=1, steps=(STEPS, STEPS + 1))
     texts = [run.communicate(timeout=200)[0].decode() for run in runs]
     assert all(run.returncode for run in runs)
     assert any("processes [1] have another config or other data than process 0" in t for t in texts)
