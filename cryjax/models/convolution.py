@@ -1,9 +1,9 @@
 """Convolution as the platform likes it best; one definition, the same numbers everywhere.
 
-XLA's CPU convolution is fast forward and backward to the input, and falls off a cliff in two
-places: the gradient of the kernel on large maps, and maps with fewer positions than the kernel. On
-a CPU both are written as patches times a matrix (benchmarks/convolution.py measures it); elsewhere
-XLA's own convolution is used throughout.
+XLA's CPU convolution is fast forward on large maps, and slow in three places: the gradient of the
+kernel, small maps, and kernels of one position. On a CPU these are written as patches times a
+matrix, and the gradient of the input as a convolution forward (benchmarks/convolution.py measures
+it); elsewhere XLA's own convolution is used throughout.
 """
 
 import functools
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-LARGE = 128  # positions from which the kernel's gradient is taken patch by patch
+LARGE = 64  # new positions from which patches of a whole batch no longer stay in the cache
 
 Image = Float[Array, "batch high wide channel"]
 Kernel = Float[Array, "side side in out"]
@@ -42,47 +42,62 @@ def _patches(x: Image, size: int, stride: int) -> Float[Array, "batch new_high n
     return jnp.concatenate(shifts, axis=-1)
 
 
-def _as_patches(x: Image, kernel: Kernel, stride: int) -> Array:
-    return _patches(x, kernel.shape[0], stride) @ kernel.reshape(-1, kernel.shape[-1])
-
-
 def _kernel_gradient(
     x: Image, grad: Float[Array, "batch new_high new_wide out"], size: int, stride: int
 ) -> Kernel:
     """Sum over images of patches^T grad, one image at a time so that patches stay in the cache.
 
-    The batch is cut by device first: a scan over a sharded axis would gather it.
+    The batch is cut by device first: a scan over a sharded axis would gather it. Of patches and
+    grad the narrower is turned around: XLA copies what it turns.
     """
-    shards = math.gcd(len(x), jax.device_count())
+    n_patch, n_out = size * size * x.shape[-1], grad.shape[-1]
+    thin, shards = n_patch < n_out, math.gcd(len(x), jax.device_count())
     x, grad = (a.reshape(shards, -1, 1, *a.shape[1:]) for a in (x, grad))
 
     def add(total, image_and_grad):
         image, g = image_and_grad
         patches = _patches(image, size, stride)
         patches, g = patches.reshape(-1, patches.shape[-1]), g.reshape(-1, g.shape[-1])
-        return total + jnp.matmul(patches.T, g, preferred_element_type=total.dtype), None
+        left, right = (patches, g) if thin else (g, patches)
+        return total + jnp.matmul(left.T, right, preferred_element_type=total.dtype), None
 
     def one_shard(x, grad):
-        zero = jnp.zeros((size * size * x.shape[-1], grad.shape[-1]))  # summed in float32
+        zero = jnp.zeros((n_patch, n_out) if thin else (n_out, n_patch))  # summed in float32
         return jax.lax.scan(add, zero, (x, grad))[0]
 
     total = jax.vmap(one_shard)(x, grad).sum(axis=0).astype(x.dtype)
-    return total.reshape(size, size, x.shape[-1], grad.shape[-1])
+    return (total if thin else total.T).reshape(size, size, x.shape[-1], n_out)
+
+
+def _is_small(x: Image, kernel: Kernel, stride: int) -> bool:
+    return kernel.shape[0] == 1 or x.shape[1] * x.shape[2] < LARGE * stride**2
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _on_cpu(x: Image, kernel: Kernel, stride: int) -> Array:
+    if _is_small(x, kernel, stride):
+        return _patches(x, kernel.shape[0], stride) @ kernel.reshape(-1, kernel.shape[-1])
     return _direct(x, kernel, stride)
 
 
 def _forward(x, kernel, stride):
-    return _direct(x, kernel, stride), (x, kernel)
+    return _on_cpu(x, kernel, stride), (x, kernel)
 
 
 def _backward(stride, saved, grad):
-    x, kernel = saved
-    (dx,) = jax.vjp(lambda x: _direct(x, kernel, stride), x)[1](grad)
-    return dx, _kernel_gradient(x, grad, kernel.shape[0], stride)
+    """Barriers keep what stands before and behind from being computed again for every product."""
+    (x, kernel), grad = saved, jax.lax.optimization_barrier(grad)
+    size, n_out = kernel.shape[0], kernel.shape[-1]
+    if _is_small(x, kernel, stride):
+        patches, spread = jax.vjp(lambda x: _patches(x, size, stride), x)
+        (dx,) = spread(jax.lax.optimization_barrier(grad @ kernel.reshape(-1, n_out).T))
+        dkernel = jnp.tensordot(patches, grad, ((0, 1, 2), (0, 1, 2))).reshape(kernel.shape)
+        return jax.lax.optimization_barrier(dx), dkernel
+    if stride == 1:
+        dx = _direct(grad, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1)
+    else:
+        (dx,) = jax.vjp(lambda x: _direct(x, kernel, stride), x)[1](grad)
+    return dx, _kernel_gradient(x, grad, size, stride)
 
 
 _on_cpu.defvjp(_forward, _backward)
@@ -98,11 +113,5 @@ def convolve(
       kernel: Weights.
       stride: Step between positions.
     """
-    positions, size = x.shape[1] * x.shape[2], kernel.shape[0]
-    if jax.default_backend() != "cpu":
-        return _direct(x, kernel, stride)
-    if positions < size**2:
-        return _as_patches(x, kernel, stride)
-    if positions >= LARGE * stride**2 and size > 1:
-        return _on_cpu(x, kernel, stride)
-    return _direct(x, kernel, stride)
+    one = _on_cpu if jax.default_backend() == "cpu" else _direct
+    return one(x, kernel, stride)

@@ -104,22 +104,38 @@ class Dropout(nnx.Module):
         return jnp.where(jax.random.bernoulli(key, 1 - self.rate, x.shape), x / (1 - self.rate), 0)
 
 
-def max_pool(x: Map, window: tuple[int, int] = (2, 2)) -> NewMap:
-    """Maximum over blocks; what does not fill a block is dropped.
-
-    Written as maxima of pairs of strided slices, whose gradient is faster on a CPU than that of a
-    reduction (benchmarks/convolution.py) and right: of a reduction, and of a chain of maxima, XLA's
-    CPU compiler (jax 0.10.2) computes the input once more for the gradient, rounded otherwise, so
-    that no element equals the maximum and its gradient is lost (7 % of CRNN's; tests/models).
-    Ties share the gradient, which matters only where ReLU stops it anyway.
-    """
-    high, wide = (n // w * w for n, w in zip(x.shape[1:3], window, strict=True))
-    x, (rows, columns) = jax.lax.optimization_barrier(x[:, :high, :wide]), window
-    parts = [x[:, i::rows, j::columns] for i in range(rows) for j in range(columns)]
+def _max_along(x: Map, axis: int, window: int, step: int, pad: int) -> NewMap:
+    """Maximum over windows of one axis; what does not fill one is dropped."""
+    edges = [(pad, pad) if i == axis else (0, 0) for i in range(x.ndim)]
+    x = jax.lax.optimization_barrier(jnp.pad(x, edges, constant_values=-jnp.inf) if pad else x)
+    count = (x.shape[axis] - window) // step + 1
+    if step == window:  # the gradient of a split is one concatenation
+        x = jax.lax.slice_in_dim(x, 0, count * step, axis=axis)
+        x = x.reshape(*x.shape[:axis], count, window, *x.shape[axis + 1 :])
+        parts = [part.squeeze(axis + 1) for part in jax.lax.split(x, [1] * window, axis + 1)]
+    else:
+        last = (count - 1) * step + 1
+        parts = [jax.lax.slice_in_dim(x, i, i + last, step, axis) for i in range(window)]
     while len(parts) > 1:
         pairs = [jnp.maximum(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
         parts = pairs + parts[2 * len(pairs) :]
     return parts[0]
+
+
+def max_pool(
+    x: Map, window: tuple[int, int] = (2, 2), *, stride: tuple[int, int] | None = None, pad: int = 0
+) -> NewMap:
+    """Maximum over windows, side by side unless told a stride; one that sticks out is dropped.
+
+    Written as maxima of pairs of strided slices, one axis after the other, whose gradient is faster
+    on a CPU than that of a reduction (benchmarks/convolution.py) and right: of a reduction, and of
+    a chain of maxima, XLA's CPU compiler (jax 0.10.2) computes the input once more for the
+    gradient, rounded otherwise, so that no element equals the maximum and its gradient is lost (7 %
+    of CRNN's; tests/models). Ties share the gradient, which matters only where ReLU stops it.
+    """
+    for axis, size, step in zip((1, 2), window, stride or window, strict=True):
+        x = _max_along(x, axis, size, step, pad)
+    return x
 
 
 def time_means(x: Map) -> Float[Array, "batch tap"]:

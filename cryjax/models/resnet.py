@@ -1,12 +1,10 @@
 """ResNet-18 for one-channel spectrograms: 11.17 M parameters (He et al. 2016; uclser card, 5)."""
 
-from typing import Any
-
 from flax import nnx
 from jaxtyping import Array, Float
 
 from cryjax.models.compute import rematerialised
-from cryjax.models.layers import KAIMING_INIT, ConvNorm, Map, NewMap
+from cryjax.models.layers import KAIMING_INIT, ConvNorm, Map, NewMap, max_pool
 from cryjax.types import Mel
 
 
@@ -52,8 +50,7 @@ class ResNet18(nnx.Module):
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
         """Encodes a batch."""
         x = self.stem(mel[..., None])
-        padding: Any = ((1, 1), (1, 1))
-        x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=padding)
+        x = max_pool(x, (3, 3), stride=(2, 2), pad=1)
         for block in self.blocks:
             x = block(x)
         return x.mean(axis=(1, 2))
