@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import tqdm
 
+from cryjax.audio.logmel import make_analysis
 from cryjax.data import shards
 from cryjax.data.manifest import KNOWN, Clip, save_csv, to_rows
 from cryjax.spec import FeatureSpec
@@ -143,7 +144,7 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
     todo = unbuilt(plan, part)
     if not todo:
         return complete(plan)
-    make = functools.partial(Worker, plan.source, plan.spec)
+    make = functools.partial(Worker, plan.source, plan.spec, make_analysis(plan.spec))
     with contextlib.ExitStack() as stack:
         if workers:
             prepare = stack.enter_context(Workers(make, workers))

@@ -8,6 +8,7 @@ import numpy as np
 
 from cryjax.audio import AudioError, make_logmel, read
 from cryjax.audio.decode import resample
+from cryjax.audio.logmel import Analysis
 from cryjax.data import shards
 from cryjax.data.manifest import Clip
 from cryjax.spec import FeatureSpec
@@ -40,8 +41,8 @@ def _flags(wave: np.ndarray, rate_hz: int) -> str:
 class Worker:
     """Prepares clips one at a time; made once in every process."""
 
-    def __init__(self, source: pathlib.Path, spec: FeatureSpec):
-        self.source, self.spec, self.logmel = source, spec, make_logmel(spec)
+    def __init__(self, source: pathlib.Path, spec: FeatureSpec, analysis: Analysis | None = None):
+        self.source, self.spec, self.logmel = source, spec, make_logmel(spec, analysis)
 
     def __call__(self, clip: Clip) -> Prepared:
         """The clip's mel; a recording that cannot be used gives its reason instead."""

@@ -101,7 +101,7 @@ def _read_blocks(path: pathlib.Path, sound: soundfile.SoundFile, frames: int) ->
             raise AudioError(
                 path, f"truncated: {frames - left} of {frames} frames", "fetch the file again"
             )
-        blocks.append(block.mean(axis=1))
+        blocks.append(block[:, 0] if sound.channels == 1 else block.mean(axis=1))
         left -= len(block)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 

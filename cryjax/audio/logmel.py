@@ -5,18 +5,19 @@ librosa gives filters and padding; the spectrum is ours: only the window's sampl
 in the cache, and the filters meet real and imaginary squares at once as a sparse matrix.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
 
 import librosa
 import numpy as np
+import scipy  # scipy.signal takes a second to import: scipy does that on first use
 import scipy.fft
-import scipy.signal
 import scipy.sparse
 
 from cryjax.spec import FeatureSpec
 
-FRAMES_AT_ONCE = 256
+FRAMES_AT_ONCE = 128
 
 
 def _symmetric_triangles(spec: FeatureSpec) -> np.ndarray:
@@ -43,6 +44,25 @@ def mel_filters(spec: FeatureSpec) -> np.ndarray:
         htk=spec.mel_scale == "htk",
         norm=norm,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+    """The arrays of a spec, in a process of their own cheaper to send than to make.
+
+    Attributes:
+      window: (window_samples,) float32.
+      filters: (n_mels, 1 + n_fft // 2) float32.
+    """
+
+    window: np.ndarray
+    filters: np.ndarray
+
+
+def make_analysis(spec: FeatureSpec) -> Analysis:
+    """The arrays of a spec; the first call takes a second or two, of imports."""
+    window = np.asarray(scipy.signal.get_window(spec.window, spec.window_samples), np.float32)
+    return Analysis(window, mel_filters(spec))
 
 
 def prepare_wave(wave: np.ndarray, spec: FeatureSpec) -> np.ndarray:
@@ -88,11 +108,10 @@ def _normalise_clip(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     return mel
 
 
-def _make_power_mel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
+def _make_power_mel(spec: FeatureSpec, analysis: Analysis) -> Callable[[np.ndarray], np.ndarray]:
     """Builds the map from samples to (frames, mels) power; frame i is centred on i hops."""
-    window = np.asarray(scipy.signal.get_window(spec.window, spec.window_samples), np.float32)
     margin = (spec.n_fft - spec.window_samples) // 2
-    twice = scipy.sparse.csr_matrix(np.repeat(mel_filters(spec), 2, axis=1))
+    twice = scipy.sparse.csr_matrix(np.repeat(analysis.filters, 2, axis=1))
     pad_mode = cast(Any, spec.pad_mode)
 
     def power_mel(wave: np.ndarray) -> np.ndarray:
@@ -101,21 +120,27 @@ def _make_power_mel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
         frames = frames[:: spec.hop_samples][: 1 + len(wave) // spec.hop_samples]
         mel = np.empty((len(frames), spec.n_mels), np.float32)
         for at in range(0, len(frames), FRAMES_AT_ONCE):
-            part = frames[at : at + FRAMES_AT_ONCE] * window
+            part = frames[at : at + FRAMES_AT_ONCE] * analysis.window
             spectrum = np.asarray(scipy.fft.rfft(part, n=spec.n_fft, axis=1))
-            squares = np.square(spectrum.view(np.float32))  # real, imaginary, real, ...
-            mel[at : at + len(part)] = (twice @ squares.T).T
+            parts = spectrum.view(np.float32)  # real, imaginary, real, ...
+            mel[at : at + len(part)] = (twice @ np.square(parts, out=parts).T).T
         return mel
 
     return power_mel
 
 
-def make_logmel(spec: FeatureSpec) -> Callable[[np.ndarray], np.ndarray]:
+def make_logmel(
+    spec: FeatureSpec, analysis: Analysis | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """Builds the map from (samples,) float32 at `spec.sample_rate_hz` to (frames, mels) float32.
 
     Without a resize there are `1 + samples // hop_samples` frames.
+
+    Args:
+      spec: What to compute.
+      analysis: Its arrays where they were made before.
     """
-    power_mel = _make_power_mel(spec)
+    power_mel = _make_power_mel(spec, analysis or make_analysis(spec))
 
     def logmel(wave: np.ndarray) -> np.ndarray:
         mel = power_mel(prepare_wave(wave, spec).astype(np.float32))

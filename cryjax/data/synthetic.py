@@ -9,7 +9,7 @@ of 0.5-1.5 s); the link from trigger and "injury" to the sound is invented.
 import dataclasses
 
 import numpy as np
-from scipy import signal
+import scipy  # scipy.signal takes a second to import: scipy does that on first use
 
 RATE_HZ = 16_000
 TRIGGERS = ("pain", "hunger", "discomfort")
@@ -56,13 +56,13 @@ _CONTOURS = {
 
 
 def _filter(b, a, x: np.ndarray) -> np.ndarray:
-    return np.asarray(signal.lfilter(b, a, x))
+    return np.asarray(scipy.signal.lfilter(b, a, x))
 
 
 def _band(x: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
     """Second-order Butterworth band-pass."""
-    sections = signal.butter(2, [low_hz, high_hz], "band", fs=RATE_HZ, output="sos")
-    return np.asarray(signal.sosfilt(sections, x))
+    sections = scipy.signal.butter(2, [low_hz, high_hz], "band", fs=RATE_HZ, output="sos")
+    return np.asarray(scipy.signal.sosfilt(sections, x))
 
 
 def _burst(rng: np.random.Generator, baby: Baby, trigger: str) -> np.ndarray:
@@ -75,13 +75,13 @@ def _burst(rng: np.random.Generator, baby: Baby, trigger: str) -> np.ndarray:
     f0 = baby.f0_hz * factor * (1.06 if baby.injured else 1.0)
     f0 = f0 * (1 + 0.15 * np.sin(np.pi * t) - fall * t + jitter)
     phase = np.cumsum(np.clip(f0, 150, 1500)) / RATE_HZ
-    source = signal.sawtooth(2 * np.pi * phase) + baby.breathiness * rng.normal(0, 1, n)
+    source = scipy.signal.sawtooth(2 * np.pi * phase) + baby.breathiness * rng.normal(0, 1, n)
     if rng.random() < (0.5 if baby.injured else 0.15):  # a phonation break: noise, no pulses
         at = int(rng.uniform(0.2, 0.7) * n)
         source[at : at + n // 8] = 0.5 * rng.normal(0, 1, len(source[at : at + n // 8]))
     voice = np.zeros(n)
     for formant, gain in zip(baby.formants_hz, (1.0, 0.6, 0.3), strict=True):
-        b, a = signal.iirpeak(formant, 6, fs=RATE_HZ)
+        b, a = scipy.signal.iirpeak(formant, 6, fs=RATE_HZ)
         voice += gain * _filter(b, a, source)
     return voice * np.minimum(1, np.minimum(t, 1 - t) * 12)
 
@@ -120,12 +120,12 @@ def _tonal(rng: np.random.Generator, kind: str, t: np.ndarray) -> np.ndarray:
     if kind == "tone":
         return np.sin(2 * np.pi * f * t) * np.exp(-t * rng.uniform(0, 2))
     if kind == "chirp":
-        return signal.chirp(t, f, t[-1], rng.uniform(150, 6000), "logarithmic")
+        return scipy.signal.chirp(t, f, t[-1], rng.uniform(150, 6000), "logarithmic")
     if kind == "hum":
         return np.sum([np.sin(2 * np.pi * 60 * k * t) / k for k in range(1, 12)], axis=0)
     rate = rng.uniform(3, 9)  # birdlike
     sweep = 3000 + 1500 * np.sin(2 * np.pi * rate * t)
-    gate = signal.square(2 * np.pi * rate * t, 0.4) > 0
+    gate = scipy.signal.square(2 * np.pi * rate * t, 0.4) > 0
     return np.sin(2 * np.pi * np.cumsum(sweep) / RATE_HZ) * gate
 
 
@@ -135,11 +135,11 @@ def _noisy(rng: np.random.Generator, kind: str, t: np.ndarray) -> np.ndarray:
         hits = rng.random(len(t)) < rng.uniform(2, 12) / RATE_HZ
         ring = rng.uniform(0.002, 0.01) if kind == "clicks" else rng.uniform(0.03, 0.08)
         decay = np.exp(-np.arange(int(8 * ring * RATE_HZ)) / (ring * RATE_HZ))
-        return signal.fftconvolve(hits * 10.0, decay * rng.normal(0, 1, len(decay)))[: len(t)]
+        return scipy.signal.fftconvolve(hits * 10.0, decay * rng.normal(0, 1, len(decay)))[: len(t)]
     low = rng.uniform(100, 3000)
     band = _band(white, low, low * 2)
     if kind == "engine":
-        band = band * (1 + signal.sawtooth(2 * np.pi * rng.uniform(12, 40) * t))
+        band = band * (1 + scipy.signal.sawtooth(2 * np.pi * rng.uniform(12, 40) * t))
     return band
 
 
