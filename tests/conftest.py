@@ -8,14 +8,16 @@ import pytest
 import soundfile
 from ml_collections import ConfigDict
 
-# a device that waits for others holds a thread: fewer threads than devices is a deadlock
+# more devices than cores, on a machine that has other work: see use_all_cores
 os.environ.setdefault("NPROC", "8")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_collective_call_terminate_timeout_seconds=600")
 jax.config.update("jax_num_cpu_devices", 8)
 # the same small programs are compiled again and again: keep them while the tests run
-CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")
-jax.config.update("jax_compilation_cache_dir", CACHE.name)
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 HERE = pathlib.Path(__file__).parent

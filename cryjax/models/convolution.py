@@ -6,7 +6,6 @@ matrix, and the gradient of the input as a convolution forward (benchmarks/convo
 it); elsewhere XLA's own convolution is used throughout.
 """
 
-import functools
 import math
 
 import jax
@@ -73,15 +72,14 @@ def _is_small(x: Image, kernel: Kernel, stride: int) -> bool:
     return kernel.shape[0] == 1 or x.shape[1] * x.shape[2] < LARGE * stride**2
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _on_cpu(x: Image, kernel: Kernel, stride: int) -> Array:
+def _product(x: Image, kernel: Kernel, stride: int) -> Array:
     if _is_small(x, kernel, stride):
         return _patches(x, kernel.shape[0], stride) @ kernel.reshape(-1, kernel.shape[-1])
     return _direct(x, kernel, stride)
 
 
 def _forward(x, kernel, stride):
-    return _on_cpu(x, kernel, stride), (x, kernel)
+    return _product(x, kernel, stride), (x, kernel)
 
 
 def _backward(stride, saved, grad):
@@ -100,6 +98,7 @@ def _backward(stride, saved, grad):
     return dx, _kernel_gradient(x, grad, size, stride)
 
 
+_on_cpu = jax.custom_vjp(_product, nondiff_argnums=(2,))
 _on_cpu.defvjp(_forward, _backward)
 
 

@@ -243,17 +243,27 @@ def load_model(folder: str | pathlib.Path, step: int | None = None) -> tuple[Any
     """
     meta = load_meta(folder, step)
     spec, chosen = FeatureSpec.from_json(meta["spec"]), meta["encoder"]
-    rngs = nnx.Rngs(0)
-    parts = {"encoder": build_encoder(**chosen, mels=spec.n_mels, rngs=rngs)}
-    if "projector" in meta["parts"]:
-        parts["projector"] = Projector(parts["encoder"].features, **meta["projector"], rngs=rngs)
+
+    def build() -> dict[str, Any]:
+        rngs = nnx.Rngs(0)
+        parts = {"encoder": build_encoder(**chosen, mels=spec.n_mels, rngs=rngs)}
+        if "projector" in meta["parts"]:
+            width = parts["encoder"].features
+            parts["projector"] = Projector(width, **meta["projector"], rngs=rngs)
+        return parts
+
+    parts = nnx.eval_shape(build)  # shapes alone: nothing is drawn, whatever size the meta claims
     root = (pathlib.Path(folder) / FOLDER).absolute()
     _require_whole(root, meta["step"], "model")
     path = root / str(meta["step"]) / "model"
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = {name: nnx.to_pure_dict(nnx.state(module)) for name, module in parts.items()}
     with ocp.StandardCheckpointer() as reader:
-        found = reader.restore(path, _abstract(target, one))
+        try:
+            found = reader.restore(path, _abstract(target, one))
+        except (KeyError, ValueError) as error:
+            why = f"{path} does not hold the encoder that its meta describes"
+            raise ValueError(f"{why} ({str(error).splitlines()[0][:300]})") from error
     for name, module in parts.items():
         nnx.update(module, found[name])
     return parts["encoder"], parts.get("projector"), meta

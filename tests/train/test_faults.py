@@ -14,6 +14,7 @@ import pytest
 from flax import nnx
 
 from configs import simclr
+from cryjax.data.shards import sha256
 from cryjax.models.teacher import frozen_copy, move_towards
 from cryjax.tasks import pretrain
 from cryjax.train import sums
@@ -194,6 +195,19 @@ def test_a_missing_file_of_a_checkpoint_is_named(trained, tmp_path):
     (tmp_path / "run/checkpoints/4/meta/metadata").unlink()
     with pytest.raises(ValueError, match="metadata is missing"):
         load_meta(tmp_path / "run")
+
+
+def test_a_checkpoint_that_claims_a_huge_encoder_allocates_nothing(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    step = tmp_path / "run/checkpoints/4"
+    meta = json.loads((step / "meta/metadata").read_text())
+    meta["encoder"]["width"] = 1 << 20  # some terabytes
+    (step / "meta/metadata").write_text(json.dumps(meta))
+    told = json.loads((step / sums.NAME).read_text())
+    told["meta/metadata"] = sha256(step / "meta/metadata")
+    (step / sums.NAME).write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="does not hold the encoder that its meta describes"):
+        load_model(tmp_path / "run", 4)
 
 
 @pytest.mark.slow
