@@ -9,7 +9,7 @@ import soundfile
 from ml_collections import ConfigDict
 
 # more devices than cores, on a machine that has other work: see use_all_cores
-os.environ.setdefault("NPROC", "8")
+os.environ.setdefault("NPROC", "64")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_collective_call_terminate_timeout_seconds=600")
 jax.config.update("jax_num_cpu_devices", 8)
 # the same small programs are compiled again and again: keep them while the tests run

@@ -14,21 +14,23 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+THREADS_A_DEVICE = 8  # of XLA's pool on a CPU
+
 
 def use_all_cores() -> None:
     """Gives the CPU platform one device a core; call before the first use of jax.
 
-    Two devices of one core each train faster than one device with two threads. A device that
-    waits for the others holds a thread of XLA's pool, which has one a core: with more devices
-    than that (XLA_FLAGS) the pool gets as many, or a step could wait for ever. XLA ends a process
-    whose devices wait 40 s for each other; a busy or suspended laptop gets ten minutes.
+    Two devices of one core each train faster than one device with two threads. A collective that
+    waits for the other devices holds a thread of XLA's pool, a device may have several under way,
+    and the pool has one thread a core: a step could wait for ever. So the pool gets more. XLA ends
+    a process whose devices wait 40 s for each other; a busy or suspended laptop gets ten minutes.
     """
     flags, cores = os.environ.get("XLA_FLAGS", ""), len(os.sched_getaffinity(0))
     asked = re.search(r"xla_force_host_platform_device_count=(\d+)", flags)
     if asked is None:
         jax.config.update("jax_num_cpu_devices", cores)
-    elif int(asked[1]) > cores:
-        os.environ.setdefault("NPROC", asked[1])
+    devices = cores if asked is None else int(asked[1])
+    os.environ.setdefault("NPROC", str(THREADS_A_DEVICE * devices))
     if "xla_cpu_collective_call_terminate_timeout" not in flags:
         _add_flags("--xla_cpu_collective_call_terminate_timeout_seconds=600")
 

@@ -47,19 +47,19 @@ def test_a_gpu_is_asked_for_the_same_bits(monkeypatch):
     )
 
 
-def test_more_devices_than_cores_get_threads_of_their_own(monkeypatch):
+def test_devices_get_threads_enough_to_wait_for_each_other(monkeypatch):
     monkeypatch.delenv("NPROC", raising=False)
     cores, given = len(os.sched_getaffinity(0)), []
     monkeypatch.setattr(jax.config, "update", lambda *pair: given.append(pair))
     monkeypatch.setenv("XLA_FLAGS", "")
     mesh.use_all_cores()
     assert given == [("jax_num_cpu_devices", cores)]
-    assert "NPROC" not in os.environ
+    assert os.environ.pop("NPROC") == str(8 * cores)
     flag = f"--xla_force_host_platform_device_count={cores + 6}"
     monkeypatch.setenv("XLA_FLAGS", flag)
     mesh.use_all_cores()
     assert len(given) == 1
-    assert os.environ["NPROC"] == str(cores + 6)
+    assert os.environ["NPROC"] == str(8 * (cores + 6))
     assert os.environ["XLA_FLAGS"] == (
         f"{flag} --xla_cpu_collective_call_terminate_timeout_seconds=600"
     )
