@@ -12,7 +12,8 @@ from cryjax.train.sums import steps_in
 from faults.runs import SAVE_EVERY, Hurt, Trial, flip
 
 
-def _largest(folder: pathlib.Path) -> pathlib.Path:
+def largest(folder: pathlib.Path) -> pathlib.Path:
+    """The file of a folder with the most bytes."""
     return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
 
@@ -37,7 +38,7 @@ def damaged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
             trial = Trial(root / f"{harm.__name__.strip('_')}-{part}", corpus)
             shutil.copytree(base.workdir, trial.workdir)
             steps = steps_in(trial.checkpoints)
-            harm(_largest(trial.checkpoints / str(steps[-1]) / part))
+            harm(largest(trial.checkpoints / str(steps[-1]) / part))
             good, from_step = trial.finish()
             said = f"checkpoint {steps[-1]} is damaged" in trial.said
             hurt.count(

@@ -24,6 +24,8 @@ from cryjax.train.log import MetricLog, load_metrics
 from cryjax.train.loop import Run, run
 from cryjax.train.mesh import data_mesh
 from cryjax.train.state import TrainState, create, make_step
+from faults.checkpoints import largest
+from faults.runs import flip
 
 
 def run_counting(bad, steps=12, save_every=4, **settings):
@@ -152,12 +154,10 @@ def test_a_skipped_update_moves_no_statistics_and_no_teacher():
     assert [(a == b).all() for a, b in itertools.pairwise(kernel)] == [False, True, False]
 
 
-def flip(folder):
+def flip_largest(folder):
     """One bit of the largest file."""
-    path = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    path = largest(folder)
+    flip(path)
     return path
 
 
@@ -167,7 +167,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     shutil.copytree(trained, tmp_path / "run")
     root = tmp_path / "run" / "checkpoints"
     assert sums.steps_in(root) == [2, 4]
-    path = flip(root / "4" / "model")
+    path = flip_largest(root / "4" / "model")
     with pytest.raises(ValueError, match=f"{path.name} was changed after it was written; remove"):
         load_model(tmp_path / "run", 4)
     pretrain.run(smoke(simclr), tmp_path / "run")
@@ -184,7 +184,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
 def test_where_every_checkpoint_is_damaged_nothing_is_started(smoke, trained, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     root = tmp_path / "run" / "checkpoints"
-    flip(root / "2" / "training")
+    flip_largest(root / "2" / "training")
     (root / "4" / sums.NAME).write_text("{")
     with pytest.raises(ValueError, match="every checkpoint of .* was damaged; remove"):
         pretrain.run(smoke(simclr), tmp_path / "run")
