@@ -6,6 +6,7 @@ Beside PyTorch's DataLoader over one .npy a clip, and over one array in memory; 
 frames by 96 bands in float16, batches of 256, everything in the page cache.
 """
 
+import collections
 import itertools
 import pathlib
 import random
@@ -88,8 +89,8 @@ def main() -> None:
             {next(s).shape for s in (files, memory)}, {batch["mel"][:, 0].shape}
         )
 
-        def take(source: Any) -> Any:
-            return lambda: [next(source) for _ in range(BATCHES)]
+        def take(source: Any) -> Any:  # like a run, which keeps no batch
+            return lambda: collections.deque(itertools.islice(source, BATCHES), maxlen=1)
 
         work = {
             "ours (frame cache, grain)": take(stream),

@@ -48,29 +48,43 @@ def sample_boxes(
     return jnp.stack([time.astype(jnp.int32), band.astype(jnp.int32), high, wide], axis=1)
 
 
-def _stretched(mel: Mel, start: Int[Array, " batch"], length: Int[Array, " batch"]) -> Mel:
-    """Frames [start, start + length) of every patch, stretched over all of its frames.
+def _stretched(
+    mel: Mel, start: Int[Array, " batch"], length: Int[Array, " batch"], axis: int
+) -> Mel:
+    """Stretches [start, start + length) of every patch's axis over all of it.
 
     Half-pixel centres, edges clamped to the box: what PIL's bilinear does when it enlarges. A CPU
-    gathers the two neighbours of a frame, others multiply with a matrix of two taps a row.
+    gathers two neighbours, others multiply with a matrix of two taps a row.
     """
-    n, start, length = mel.shape[1], start[:, None], length[:, None]
+    n, start, length = mel.shape[axis], start[:, None], length[:, None]
     centre = (jnp.arange(n)[None] + 0.5) * (length / n) - 0.5
     centre = start + jnp.clip(centre, 0, length - 1)
     if jax.default_backend() != "cpu":
         taps = jnp.maximum(0, 1 - jnp.abs(jnp.arange(n)[None, None] - centre[:, :, None]))
-        return jnp.einsum("bij,bjm->bim", taps, mel, precision=jax.lax.Precision.HIGHEST)
+        product = "bij,bjm->bim" if axis == 1 else "bij,bmj->bmi"
+        return jnp.einsum(product, taps, mel, precision=jax.lax.Precision.HIGHEST)
     low = jnp.floor(centre).astype(jnp.int32)
-    mel = jax.lax.optimization_barrier(mel)  # else what made it is computed for every tap
-    rows = jax.vmap(lambda patch, at: patch[at])
-    below, above = rows(mel, low), rows(mel, jnp.minimum(low + 1, n - 1))
-    return below + (centre - low)[:, :, None] * (above - below)
+    at = jax.vmap(lambda patch, index: jnp.take(patch, index, axis=axis - 1, mode="clip"))
+    below, above = at(mel, low), at(mel, low + 1)
+    return below + jnp.expand_dims(centre - low, 3 - axis) * (above - below)
 
 
 def resize_crop(mel: Mel, boxes: Int[Array, "batch 4"]) -> Mel:
     """Crops every patch to its box and resizes it back, bilinear and exact."""
-    tall = _stretched(mel, boxes[:, 0], boxes[:, 2])
-    return _stretched(tall.transpose(0, 2, 1), boxes[:, 1], boxes[:, 3]).transpose(0, 2, 1)
+    wide = _stretched(mel, boxes[:, 1], boxes[:, 3], axis=2)
+    return _stretched(wide, boxes[:, 0], boxes[:, 2], axis=1)
+
+
+def _in_memory(key: RngKey, mel: Mel) -> Mel:
+    """The same patches; on a CPU they are written down, not computed again for every tap.
+
+    XLA's CPU compiler (jax 0.10.2) drops barriers before it fuses what makes the patches into what
+    reads them; a branch on a draw, which it cannot foresee, it keeps. Both lead to the same.
+    """
+    if jax.default_backend() != "cpu":
+        return mel
+    rare = jax.random.key_data(key).reshape(-1)[0] == 0
+    return jax.lax.cond(rare, jax.lax.optimization_barrier, lambda x: x, mel)
 
 
 def random_resized_crop(
@@ -95,4 +109,4 @@ def random_resized_crop(
     own = (mels / frames) * (RELEASE_FRAMES / RELEASE_MELS)
     ratio = (ratio[0] * own, ratio[1] * own)
     boxes = sample_boxes(key, batch, frames=frames, mels=mels, scale=scale, ratio=ratio)
-    return resize_crop(mel, boxes)
+    return resize_crop(_in_memory(key, mel), boxes)

@@ -98,7 +98,7 @@ class Policy(nnx.Module):
 
 def build_policy(
     config: Mapping[str, Any], *, statistics: tuple[float, float] = (0.0, 1.0), frames: int = 0,
-    mels: int = 0,
+    mels: int = 0, log: str = "log10",
 ) -> Policy:  # fmt: skip
     """Builds a policy from `{"order": "crop,noise,normalise", name: settings...}`.
 
@@ -107,6 +107,7 @@ def build_policy(
       statistics: Of the training mels.
       frames: Of a view, for those with a bank.
       mels: Bands of a view, for those with a bank.
+      log: What the mels are, for mix_back; see `FeatureSpec.log`.
 
     Raises:
       ValueError: A name is unknown (the nearest ones are named), twice there, or normalise lacks.
@@ -122,4 +123,6 @@ def build_policy(
     normaliser = build_normaliser(**chosen, statistics=statistics)
     banks = {n: BANKS[n](frames=frames, mels=mels, **settings[n]) for n in order if n in BANKS}
     plain = {n: settings[n] for n in order if n in AUGMENTATIONS or n == "mix_back"}
+    if "mix_back" in plain:
+        plain["mix_back"]["log"] = log
     return Policy(order, plain, normaliser, banks)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 import grain
+import joblib
 import numpy as np
 
 from cryjax.data.cache import Frames, JoinedFrames, open_frames
@@ -245,7 +246,7 @@ def make_batches(
       seed: Of order and views.
       start_step: First batch; the stream from there on is that of a run that never stopped.
       process: (index, count); the global batch is drawn everywhere, then cut by process.
-      prefetch: Batches read ahead.
+      prefetch: Batches read ahead, where there is more than one core.
 
     Returns:
       Of "mel" (batch, views, frames, mels) float16, "label", "index" (batch,) int32, and where
@@ -266,7 +267,8 @@ def make_batches(
     # than reading it
     stream = grain.MapDataset.range(STEPS).seed(seed).map(drawing.positions)
     stream = stream.random_map(drawing.draw).map(drawing.gather)[start_step:]
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=prefetch)
+    threads = min(2, joblib.cpu_count() - 1)  # one core has nothing to read ahead with
+    options = grain.ReadOptions(threads, prefetch if threads else 0)
     return iter(stream.to_iter_dataset(options))
 
 

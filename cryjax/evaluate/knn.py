@@ -3,9 +3,9 @@
 On the host: numpy's product is as fast as XLA's there, and its selection twice as fast.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 
 CHUNK = 1024  # queries at a time
@@ -13,7 +13,7 @@ CHUNK = 1024  # queries at a time
 
 def _nearest(similarity: np.ndarray, k: int) -> np.ndarray:
     """(rows, k) columns of the largest values of each row, in no order; every core takes rows."""
-    cores = len(os.sched_getaffinity(0))
+    cores = joblib.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
         select = lambda part: np.argpartition(part, -k, axis=1)[:, -k:]  # noqa: E731
         return np.concatenate(list(pool.map(select, np.array_split(similarity, cores))))

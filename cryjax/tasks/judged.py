@@ -115,7 +115,9 @@ class Judged:
         """What comes before an encoder: the config's augmentations, the checkpoint's scale."""
         normalise = {"by": self._normalised_by(), "judging": True}
         return build_policy(
-            self.config["augment"] | {"normalise": normalise}, statistics=statistics
+            self.config["augment"] | {"normalise": normalise},
+            statistics=statistics,
+            log=self.corpus.spec.log,
         )
 
     def network(self, mode: str, seed: int) -> tuple[Any, Policy]:

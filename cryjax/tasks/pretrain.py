@@ -36,7 +36,7 @@ def build_objective(config: Config, corpus: Corpus, statistics: tuple[float, flo
     name, rngs = config["objective"]["name"], nnx.Rngs(config["seed"])
     if name not in OBJECTIVES:
         raise ValueError(f"objective.name must be one of {', '.join(OBJECTIVES)}, got {name!r}")
-    mels = corpus.spec.n_mels
+    mels, log = corpus.spec.n_mels, corpus.spec.log
     encoder = build_encoder(**config["encoder"], mels=mels, rngs=rngs)
     set_compute(encoder, **config["compute"])
     settings = {k: v for k, v in config["objective"].items() if k != "name"}
@@ -45,7 +45,9 @@ def build_objective(config: Config, corpus: Corpus, statistics: tuple[float, flo
             raise ValueError("objective.name=supervised needs labelled folders in data.dirs")
         settings["class_weights"] = [1.0] * len(corpus.classes)
     frames = config["data"]["frames"]
-    policy = build_policy(config["augment"], statistics=statistics, frames=frames, mels=mels)
+    policy = build_policy(
+        config["augment"], statistics=statistics, frames=frames, mels=mels, log=log
+    )
     return OBJECTIVES[name](encoder, policy, **settings, rngs=rngs)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import joblib
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -25,7 +26,7 @@ def use_all_cores() -> None:
     and the pool has one thread a core: a step could wait for ever. So the pool gets more. XLA ends
     a process whose devices wait 40 s for each other; a busy or suspended laptop gets ten minutes.
     """
-    flags, cores = os.environ.get("XLA_FLAGS", ""), len(os.sched_getaffinity(0))
+    flags, cores = os.environ.get("XLA_FLAGS", ""), joblib.cpu_count()
     asked = re.search(r"xla_force_host_platform_device_count=(\d+)", flags)
     if asked is None:
         jax.config.update("jax_num_cpu_devices", cores)

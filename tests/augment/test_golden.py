@@ -26,11 +26,31 @@ def test_mix_back_keeps_the_energy():
     np.testing.assert_allclose(*energy, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("log", "units"), [("ln", np.log(10)), ("db", 10)])
+def test_mix_back_mixes_powers_whatever_the_unit(log, units):
+    fg, bg = -3 + 3 * jax.random.normal(jax.random.key(0), (2, 3, 2, 20, 8))  # 120 dB and more
+    lam = jnp.array([0.0, 0.1, 0.5])
+    want = mix.mix_with(fg, bg, lam, adjust_energy=True)
+    got = mix.mix_with(units * fg, units * bg, lam, adjust_energy=True, log=log)
+    np.testing.assert_allclose(got / units, want, atol=1e-4)
+    far = mix.mix_with(1e4 * fg, 1e4 * bg, lam, adjust_energy=True, log=log)
+    assert np.isfinite(far).all()
+    with pytest.raises(ValueError, match="mix_back needs mels of log log10, db, ln, got 'none'"):
+        build_policy({"order": "mix_back,normalise"}, log="none")(jax.random.key(0), fg, bg)
+
+
 def test_resized_crop_equals_the_original(golden):
     g = golden("uclser_rrc")
     boxes = jnp.asarray(g["boxes"], jnp.int32)
     patches = jnp.broadcast_to(jnp.asarray(g["patch"], jnp.float32), (len(boxes), 101, 96))
     np.testing.assert_allclose(crop.resize_crop(patches, boxes), g["out"], atol=1e-5)
+
+
+def test_what_is_cropped_is_computed_once_not_for_every_tap():
+    policy, mel = build_policy({"order": "mix_back,crop,normalise"}), jnp.zeros((4, 2, 20, 16))
+    compiled = str(jax.jit(policy).lower(jax.random.key(0), mel, mel).compile().as_text())
+    assert compiled.count(" conditional(") == 1
+    assert compiled.count(" log(") == 1
 
 
 def test_crop_sizes_follow_the_original_distribution(golden):
