@@ -1,6 +1,7 @@
 """Configs: every variant names only what exists, ablations list and run, recipes build."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -12,6 +13,7 @@ from flax import nnx
 from configs import ablations, simclr, suite, transfer
 from configs.paper import slicer, ubenwa, uclser
 from cryjax.evaluate.probe import ProbeSettings
+from cryjax.spec import preset
 from cryjax.tasks import ablate
 from cryjax.tasks.common import open_data
 from cryjax.tasks.pretrain import build_objective
@@ -43,6 +45,14 @@ def test_a_paper_recipe_is_one_that_can_be_built(module, variant, prepared):
     for line in pathlib.Path(module.__file__).read_text().splitlines():
         if "config.batch_size =" in line:
             assert "[" in line or "SIZES" in line  # where the value comes from
+
+
+@pytest.mark.parametrize("spec", ["uclser", "ubenwa", "slicer"])
+def test_mix_back_is_told_what_the_mels_are(spec, smoke):
+    config = smoke(simclr)
+    corpus = dataclasses.replace(open_data(config["data"]), spec=preset(spec))
+    objective = nnx.eval_shape(lambda: build_objective(config, corpus, (0.0, 1.0)))
+    assert objective.policy.settings["mix_back"]["log"] == preset(spec).log
 
 
 def test_every_method_is_a_variant_of_the_suite():
