@@ -17,7 +17,7 @@ import scipy.sparse
 
 from cryjax.spec import FeatureSpec
 
-FRAMES_AT_ONCE = 128
+SAMPLES_AT_ONCE = 1 << 17  # of all frames that are transformed together: they stay in the cache
 
 
 def _symmetric_triangles(spec: FeatureSpec) -> np.ndarray:
@@ -111,19 +111,24 @@ def _normalise_clip(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 def _make_power_mel(spec: FeatureSpec, analysis: Analysis) -> Callable[[np.ndarray], np.ndarray]:
     """Builds the map from samples to (frames, mels) power; frame i is centred on i hops."""
     margin = (spec.n_fft - spec.window_samples) // 2
-    twice = scipy.sparse.csr_matrix(np.repeat(analysis.filters, 2, axis=1))
-    pad_mode = cast(Any, spec.pad_mode)
+    at_once, pad_mode = SAMPLES_AT_ONCE // spec.n_fft, cast(Any, spec.pad_mode)
+    heard = np.flatnonzero(analysis.filters.any(axis=0))
+    bins = slice(heard[0], heard[-1] + 1)
+    filters = scipy.sparse.csr_matrix(analysis.filters[:, bins])
 
     def power_mel(wave: np.ndarray) -> np.ndarray:
         padded = np.pad(wave, spec.n_fft // 2, mode=pad_mode)[margin:]
         frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window_samples)
         frames = frames[:: spec.hop_samples][: 1 + len(wave) // spec.hop_samples]
         mel = np.empty((len(frames), spec.n_mels), np.float32)
-        for at in range(0, len(frames), FRAMES_AT_ONCE):
-            part = frames[at : at + FRAMES_AT_ONCE] * analysis.window
-            spectrum = np.asarray(scipy.fft.rfft(part, n=spec.n_fft, axis=1))
-            parts = spectrum.view(np.float32)  # real, imaginary, real, ...
-            mel[at : at + len(part)] = (twice @ np.square(parts, out=parts).T).T
+        block = np.zeros((at_once, spec.n_fft), np.float32)  # zero behind every frame
+        for at in range(0, len(frames), at_once):
+            part = frames[at : at + at_once]
+            np.multiply(part, analysis.window, out=block[: len(part), : spec.window_samples])
+            spectrum = cast(Any, scipy.fft.rfft(block[: len(part)], axis=1))[:, bins]
+            power = np.square(spectrum.real)
+            power += np.square(spectrum.imag)
+            mel[at : at + len(part)] = (filters @ power.T).T
         return mel
 
     return power_mel
