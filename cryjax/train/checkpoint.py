@@ -55,6 +55,12 @@ def _join(like: TrainState, model: dict, others: dict) -> TrainState:
     return TrainState(others["step"], params, rest, others["opt_state"])
 
 
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Every array's shape by its name, such as encoder.convs.0.conv.kernel."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {".".join(str(part.key) for part in path): tuple(x.shape) for path, x in leaves}
+
+
 def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
@@ -259,11 +265,14 @@ def load_model(folder: str | pathlib.Path, step: int | None = None) -> tuple[Any
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = {name: nnx.to_pure_dict(nnx.state(module)) for name, module in parts.items()}
     with ocp.StandardCheckpointer() as reader:
-        try:
-            found = reader.restore(path, _abstract(target, one))
-        except (KeyError, ValueError) as error:
-            why = f"{path} does not hold the encoder that its meta describes"
-            raise ValueError(f"{why} ({str(error).splitlines()[0][:300]})") from error
+        held = _shapes(getattr(reader.metadata(path).item_metadata, "tree", {}))
+        for name, shape in _shapes(target).items():
+            if held.get(name) != shape:  # before a read starts that cannot end
+                raise ValueError(
+                    f"{path} does not hold the encoder that its meta describes: {name} is "
+                    f"{held.get(name, 'not there')}, not {shape}"
+                )
+        found = reader.restore(path, _abstract(target, one))
     for name, module in parts.items():
         nnx.update(module, found[name])
     return parts["encoder"], parts.get("projector"), meta
