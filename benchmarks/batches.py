@@ -39,9 +39,13 @@ def write(root: pathlib.Path) -> np.ndarray:
     save_csv(root / "clips.csv", to_rows(clips))
     info = {"name": path.name, "clips": CLIPS, "sha256": digest, "bytes": path.stat().st_size}
     manifest = {
-        "schema": shards.VERSION, "spec": spec.to_json(), "classes": ["a"], "shards": [info],
-        "clips_sha256": shards.sha256(root / "clips.csv"), "corpus": "noise",
-    }  # fmt: skip
+        "schema": shards.VERSION,
+        "spec": spec.to_json(),
+        "classes": ["a"],
+        "shards": [info],
+        "clips_sha256": shards.sha256(root / "clips.csv"),
+        "corpus": "noise",
+    }
     shards.save_json(root / "manifest.json", manifest)
     for i, mel in enumerate(mels):
         np.save(root / f"{i}.npy", mel)

@@ -27,10 +27,18 @@ def main() -> None:
 
     def theirs(wave: np.ndarray) -> np.ndarray:
         mel = librosa.feature.melspectrogram(
-            y=wave, sr=spec.sample_rate_hz, n_fft=spec.n_fft, hop_length=spec.hop_samples,
-            win_length=spec.window_samples, window=spec.window, n_mels=spec.n_mels,
-            fmin=spec.f_min_hz, fmax=spec.f_max_hz, norm=None, pad_mode="reflect",
-        )  # fmt: skip
+            y=wave,
+            sr=spec.sample_rate_hz,
+            n_fft=spec.n_fft,
+            hop_length=spec.hop_samples,
+            win_length=spec.window_samples,
+            window=spec.window,
+            n_mels=spec.n_mels,
+            fmin=spec.f_min_hz,
+            fmax=spec.f_max_hz,
+            norm=None,
+            pad_mode="reflect",
+        )
         return np.log10(mel + spec.log_offset).T
 
     np.testing.assert_allclose(logmel(waves[0]), theirs(waves[0]), atol=2e-4)

@@ -39,10 +39,16 @@ def main() -> None:
             for i, path in enumerate(files):
                 wave, rate = librosa.load(path, sr=spec.sample_rate_hz)
                 mel = librosa.feature.melspectrogram(
-                    y=wave, sr=rate, n_fft=spec.n_fft, hop_length=spec.hop_samples,
-                    win_length=spec.window_samples, window=spec.window, n_mels=spec.n_mels,
-                    fmin=spec.f_min_hz, fmax=spec.f_max_hz,
-                )  # fmt: skip
+                    y=wave,
+                    sr=rate,
+                    n_fft=spec.n_fft,
+                    hop_length=spec.hop_samples,
+                    win_length=spec.window_samples,
+                    window=spec.window,
+                    n_mels=spec.n_mels,
+                    fmin=spec.f_min_hz,
+                    fmax=spec.f_max_hz,
+                )
                 np.save(f"{folder}/{i}.npy", np.log10(mel + 1e-8).astype(np.float16))
             took["librosa loop"].append(time.perf_counter() - started)
     print(machine("numpy", "scipy", "librosa", "soxr"))

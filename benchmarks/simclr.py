@@ -53,9 +53,11 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
     if hasattr(theirs.encoder, "gru"):
         for suffix, part in (("l0", ours.encoder.forward), ("l0_reverse", ours.encoder.backward)):
             for theirs_name, array in (
-                ("weight_ih", part.w_in), ("weight_hh", part.w_state),
-                ("bias_ih", part.b_in), ("bias_hh", part.b_state),
-            ):  # fmt: skip
+                ("weight_ih", part.w_in),
+                ("weight_hh", part.w_state),
+                ("bias_ih", part.b_in),
+                ("bias_hh", part.b_state),
+            ):
                 target = getattr(theirs.encoder.gru, f"{theirs_name}_{suffix}")
                 target.data.copy_(torch.from_numpy(np.array(array[...]).T.copy()))
 

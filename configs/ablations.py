@@ -21,14 +21,25 @@ from configs import common, suite
 
 UCLSER = "mix_back,{}normalise"
 # the rows: changes to the suite, and the figure that the source gives
-SAMPLING = {"random": (-1, 70.1), "d0": (0, 51.1), "d25": (25, 61.5), "d75": (75, 65.1),
-            "d125": (125, 67.9), "d200": (200, 69.9), "d300": (300, 68.5),
-            "d400": (400, 69.7)}  # fmt: skip
+SAMPLING = {
+    "random": (-1, 70.1),
+    "d0": (0, 51.1),
+    "d25": (25, 61.5),
+    "d75": (75, 65.1),
+    "d125": (125, 67.9),
+    "d200": (200, 69.9),
+    "d300": (300, 68.5),
+    "d400": (400, 69.7),
+}
 MIX_BACK = {"with_energy": (0.05, True, 70.1), "without_energy": (0.02, False, 66.2)}
-POLICIES = {"crop_compress_noise": ("crop,compress,noise,", 70.1),
-            "crop_compress": ("crop,compress,", 69.6),
-            "crop_spec_augment": ("crop,spec_augment,", 70.0), "crop": ("crop,", 69.0),
-            "spec_augment": ("spec_augment,", 68.0), "none": ("", 60.1)}  # fmt: skip
+POLICIES = {
+    "crop_compress_noise": ("crop,compress,noise,", 70.1),
+    "crop_compress": ("crop,compress,", 69.6),
+    "crop_spec_augment": ("crop,spec_augment,", 70.0),
+    "crop": ("crop,", 69.0),
+    "spec_augment": ("spec_augment,", 68.0),
+    "none": ("", 60.1),
+}
 
 Rows = dict[str, tuple[dict[str, Any], float]]
 

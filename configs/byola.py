@@ -19,10 +19,12 @@ def get_config(variant: str = "") -> ConfigDict:
     config: Any = simclr.on_one_crop(variant, "normalise,log_mixup,resize_crop,post_normalise")
     config.objective = ConfigDict(
         {
-            "name": "byola", "decay": 0.99, "batch_norm": "separate",
+            "name": "byola",
+            "decay": 0.99,
+            "batch_norm": "separate",
             "projector": common.projector(hidden=4096, dim=256),
         }
-    )  # fmt: skip
+    )
     if variant == "smoke":
         config.update({"objective": {"projector": {"hidden": 32}}})
     return config

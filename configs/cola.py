@@ -22,10 +22,13 @@ def get_config(variant: str = "") -> ConfigDict:
     config.augment = common.augment("normalise")
     config.objective = ConfigDict(
         {
-            "name": "cola", "similarity": "bilinear", "temperature": 0.2,
-            "batch_norm": "separate", "projector": common.projector(layers=1, dim=512),
+            "name": "cola",
+            "similarity": "bilinear",
+            "temperature": 0.2,
+            "batch_norm": "separate",
+            "projector": common.projector(layers=1, dim=512),
         }
-    )  # fmt: skip
+    )
     config.optim = common.optim(
         name="adamw", learning_rate=1e-3, weight_decay=0.0, schedule="constant"
     )

@@ -13,10 +13,15 @@ def data(**changes) -> ConfigDict:
     """
     settings = ConfigDict(
         {
-            "dirs": "synthetic", "embedded_dir": "prepared", "source": "cache", "cache_dir": "",
-            "frames": 101, "hop": 50, "max_damaged_share": 0.01,
+            "dirs": "synthetic",
+            "embedded_dir": "prepared",
+            "source": "cache",
+            "cache_dir": "",
+            "frames": 101,
+            "hop": 50,
+            "max_damaged_share": 0.01,
         }
-    )  # fmt: skip
+    )
     settings.update(changes)
     return settings
 
@@ -29,10 +34,15 @@ def encoder(**changes) -> ConfigDict:
     """
     settings = ConfigDict(
         {
-            "name": "vgg", "width": 0, "frames": 0, "dropout": -1.0, "pool": "", "tail": False,
+            "name": "vgg",
+            "width": 0,
+            "frames": 0,
+            "dropout": -1.0,
+            "pool": "",
+            "tail": False,
             "bidirectional": False,
         }
-    )  # fmt: skip
+    )
     settings.update(changes)
     return settings
 
@@ -51,7 +61,11 @@ def augment(order: str = "mix_back,crop,compress,noise,normalise", **changes) ->
             "crop": {"scale": (0.8, 1.0), "ratio": (3 / 4, 4 / 3)},
             "compress": {"low": 0.75},
             "spec_augment": {
-                "max_bands": 20, "max_frames": 20, "band_masks": 2, "frame_masks": 2, "fill": "min",
+                "max_bands": 20,
+                "max_frames": 20,
+                "band_masks": 2,
+                "frame_masks": 2,
+                "fill": "min",
             },
             "noise": {"max_std": 0.01},
             "time_shift": {"most": 30},
@@ -63,10 +77,14 @@ def augment(order: str = "mix_back,crop,compress,noise,normalise", **changes) ->
             "resize_crop": {"canvas": 1.5, "scale": (0.6, 1.5)},
             "log_mixup": {"alpha": 0.4, "size": 2048},
             "k_mix": {
-                "alpha": 0.4, "size": 2048, "clusters": 4, "top_k": 128, "space": "normalised",
+                "alpha": 0.4,
+                "size": 2048,
+                "clusters": 4,
+                "top_k": 128,
+                "space": "normalised",
             },
         }
-    )  # fmt: skip
+    )
     settings.update(changes)
     return settings
 
@@ -75,11 +93,20 @@ def optim(**changes) -> ConfigDict:
     """See `cryjax.train.optim.OptimSettings`."""
     settings = ConfigDict(
         {
-            "name": "sgd", "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4,
-            "decay": "all", "schedule": "step", "boundaries": (0.65, 0.85), "final": 0.0,
-            "warmup": 0.0, "clip": 0.0, "constant": "", "encoder_rate": 1.0,
+            "name": "sgd",
+            "learning_rate": 0.03,
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+            "decay": "all",
+            "schedule": "step",
+            "boundaries": (0.65, 0.85),
+            "final": 0.0,
+            "warmup": 0.0,
+            "clip": 0.0,
+            "constant": "",
+            "encoder_rate": 1.0,
         }
-    )  # fmt: skip
+    )
     settings.update(changes)
     return settings
 
@@ -88,10 +115,14 @@ def projector(**changes) -> ConfigDict:
     """See `cryjax.models.heads.Projector`; by default uclser's."""
     settings = ConfigDict(
         {
-            "hidden": 512, "dim": 512, "layers": 2, "norm": True, "last_norm": False,
+            "hidden": 512,
+            "dim": 512,
+            "layers": 2,
+            "norm": True,
+            "last_norm": False,
             "use_bias": True,
         }
-    )  # fmt: skip
+    )
     settings.update(changes)
     return settings
 

@@ -19,12 +19,16 @@ def get_config(variant: str = "") -> ConfigDict:
     config: Any = simclr.on_one_crop(variant, "normalise,log_mixup,resize_crop")
     config.objective = ConfigDict(
         {
-            "name": "delores_m", "temperature": 0.07, "queue": 4096, "decay": 0.999,
-            "on_weight": 5e-5 / 32, "off_weight": 5e-5 / 32,
+            "name": "delores_m",
+            "temperature": 0.07,
+            "queue": 4096,
+            "decay": 0.999,
+            "on_weight": 5e-5 / 32,
+            "off_weight": 5e-5 / 32,
             "projector": common.projector(layers=1, dim=128),
             "tap_projector": common.projector(hidden=2048, dim=2048, layers=3, use_bias=False),
         }
-    )  # fmt: skip
+    )
     if variant == "smoke":
         small = {"queue": 16, "tap_projector": {"hidden": 32, "dim": 32}}
         config.update({"objective": small})

@@ -19,10 +19,13 @@ def get_config(variant: str = "") -> ConfigDict:
     config: Any = simclr.on_one_crop(variant, "normalise,log_mixup,resize_crop")
     config.objective = ConfigDict(
         {
-            "name": "delores_s", "on_weight": 1.0, "off_weight": 0.0051, "batch_norm": "separate",
+            "name": "delores_s",
+            "on_weight": 1.0,
+            "off_weight": 0.0051,
+            "batch_norm": "separate",
             "projector": common.projector(hidden=2048, dim=2048, layers=3, use_bias=False),
         }
-    )  # fmt: skip
+    )
     if variant == "smoke":
         small = {"projector": {"hidden": 32, "dim": 32}}
         config.update({"objective": small})

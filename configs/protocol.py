@@ -20,8 +20,12 @@ from ml_collections import ConfigDict
 
 from configs import common, transfer
 
-MODES = {"ubenwa": "linear,linear_bn,finetune", "uclser": "knn,linear,finetune,scratch",
-         "lape": "linear", "icbhi": "majority,scratch,linear,finetune"}  # fmt: skip
+MODES = {
+    "ubenwa": "linear,linear_bn,finetune",
+    "uclser": "knn,linear,finetune,scratch",
+    "lape": "linear",
+    "icbhi": "majority,scratch,linear,finetune",
+}
 # Gorin et al. 2023, AUC in per cent, mean ± standard error of 10 runs
 UBENWA = {
     "injury: supervised": ("75.5 ± 0.6", "75.9 ± 0.7", "80.0 ± 0.7"),
@@ -43,8 +47,19 @@ UCLSER = {
     "small clean: VGG-like": (None, None, 72.3, 61.1),
     "small clean: CRNN": (None, None, 69.1, 58.7),
 }
-LAPE_TASKS = ("SC-V1", "SC-V2 (12)", "SC-V2 (35)", "LBS", "VC", "IC", "VF", "NS", "BSD", "TUT",
-              "US8K")  # fmt: skip
+LAPE_TASKS = (
+    "SC-V1",
+    "SC-V2 (12)",
+    "SC-V2 (35)",
+    "LBS",
+    "VC",
+    "IC",
+    "VF",
+    "NS",
+    "BSD",
+    "TUT",
+    "US8K",
+)
 # Seth et al. 2023
 LAPE = {
     "COLA": (77.3, 77.2, 66.0, 89.0, 28.9, 59.8, 69.2, 61.3, 85.2, 52.4, 69.1),
@@ -83,9 +98,12 @@ def _ubenwa(base: Any) -> dict[str, Any]:
     for rule, rate in (("linear", 1e-3), ("linear_bn", 1e-3), ("finetune", 1e-3)):
         encoder = 1.0 if rule == "linear" else 0.1
         base.probe[rule] = common.optim(
-            name="adamw", learning_rate=rate, weight_decay=2e-6, schedule="constant",
+            name="adamw",
+            learning_rate=rate,
+            weight_decay=2e-6,
+            schedule="constant",
             encoder_rate=encoder,
-        )  # fmt: skip
+        )
     return {"task": {}}
 
 
@@ -130,9 +148,11 @@ def get_config(variant: str = "ubenwa") -> ConfigDict:
     source, released = name.partition("_")[0], name.endswith("_released")
     base: Any = transfer.get_config("smoke" if variant == "smoke" else "")
     rows = {
-        "ubenwa": lambda: _ubenwa(base), "uclser": lambda: _uclser(base, released),
-        "lape": lambda: _lape(base, released), "icbhi": lambda: _icbhi(base),
-    }[source]()  # fmt: skip
+        "ubenwa": lambda: _ubenwa(base),
+        "uclser": lambda: _uclser(base, released),
+        "lape": lambda: _lape(base, released),
+        "icbhi": lambda: _icbhi(base),
+    }[source]()
     config.task = "ablate"
     config.table = name
     # lape: folders of prepared tasks, comma-separated; each is a row

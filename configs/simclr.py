@@ -31,18 +31,29 @@ def get_config(variant: str = "") -> ConfigDict:
     # splits in dirs and protect_dirs may not be trained on (on_protected: refuse or drop)
     config.init = ""  # workdir of the checkpoint to start from
     config.data = common.data(
-        splits="train", extra_dirs="", replay_dirs="", replay_fraction=0.0, protect_dirs="",
-        protect_splits="", on_protected="refuse", val="val", hold_out_val=False, distance=-1,
+        splits="train",
+        extra_dirs="",
+        replay_dirs="",
+        replay_fraction=0.0,
+        protect_dirs="",
+        protect_splits="",
+        on_protected="refuse",
+        val="val",
+        hold_out_val=False,
+        distance=-1,
         prefetch=8,
-    )  # fmt: skip
+    )
     config.encoder = common.encoder()
     config.augment = common.augment()
     config.objective = ConfigDict(
         {
-            "name": "simclr", "temperature": 0.2, "batch_norm": "separate", "predictor": 0,
+            "name": "simclr",
+            "temperature": 0.2,
+            "batch_norm": "separate",
+            "predictor": 0,
             "projector": common.projector(),
         }
-    )  # fmt: skip
+    )
     config.optim = common.optim()
     config.update(common.running())
     # every: steps between kNN scores of data.val against data.splits, which then pick the best

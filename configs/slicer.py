@@ -20,12 +20,19 @@ def get_config(variant: str = "") -> ConfigDict:
     config: Any = simclr.on_one_crop(variant, "normalise,k_mix,resize_crop")
     config.objective = ConfigDict(
         {
-            "name": "slicer", "temperature": 0.07, "queue": 4096, "queue_update": "after_both",
-            "clusters": 128, "cluster_temperature": 1.0, "cluster_weight": 1.0,
-            "entropy_weight": 1.0, "decay": 0.999, "batch_norm": "separate",
+            "name": "slicer",
+            "temperature": 0.07,
+            "queue": 4096,
+            "queue_update": "after_both",
+            "clusters": 128,
+            "cluster_temperature": 1.0,
+            "cluster_weight": 1.0,
+            "entropy_weight": 1.0,
+            "decay": 0.999,
+            "batch_norm": "separate",
             "projector": common.projector(layers=1, dim=128),
         }
-    )  # fmt: skip
+    )
     if variant == "smoke":
         config.update({"objective": {"queue": 16, "clusters": 4}})
     return config

@@ -22,12 +22,16 @@ from configs import (
     slicer,
     supervised,
     transfer,
-)  # fmt: skip
+)
 
 METHODS = {
-    "slicer": slicer, "byola": byola, "cola": cola, "delores_s": delores_s,
-    "delores_m": delores_m, "supervised": supervised,
-}  # fmt: skip
+    "slicer": slicer,
+    "byola": byola,
+    "cola": cola,
+    "delores_s": delores_s,
+    "delores_m": delores_m,
+    "supervised": supervised,
+}
 
 
 def get_config(variant: str = "") -> ConfigDict:

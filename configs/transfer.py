@@ -31,11 +31,15 @@ def clinical() -> ConfigDict:
     """See `cryjax.evaluate.clinic.Clinical`; `subgroups` are manifest columns."""
     return ConfigDict(
         {
-            "positive": "", "normal": "", "specificities": (0.8, 0.9, 0.95), "prevalence": 0.0,
-            "reference": "random_linear", "patches": False,
+            "positive": "",
+            "normal": "",
+            "specificities": (0.8, 0.9, 0.95),
+            "prevalence": 0.0,
+            "reference": "random_linear",
+            "patches": False,
             "subgroups": ("site", "device", "sex", "age"),
         }
-    )  # fmt: skip
+    )
 
 
 def semi() -> ConfigDict:
@@ -57,12 +61,14 @@ def semi() -> ConfigDict:
             "pi_model": {**ramp(20.0), **shared, "both": True},
             "vat": {**ramp(1.0), **shared, "epsilon": 0.03, "iterations": 1, "xi": 0.0},
             "pseudo_label": {
-                **ramp(1.0, shape="linear", start=0.1, end=0.5), **shared, "threshold": 0.95,
+                **ramp(1.0, shape="linear", start=0.1, end=0.5),
+                **shared,
+                "threshold": 0.95,
             },
             "mean_teacher": {**ramp(8.0), **shared, "decay": 0.99},
             "self_training": {"rounds": 4, "threshold": 0.5},
         }
-    )  # fmt: skip
+    )
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -86,8 +92,12 @@ def get_config(variant: str = "") -> ConfigDict:
     config.probe = ConfigDict(
         {
             "settings": {
-                "steps": 200, "batch_size": 32, "eval_every": 50,
-                "balance": "sampling", "select": "balanced_accuracy", "released": False,
+                "steps": 200,
+                "batch_size": 32,
+                "eval_every": 50,
+                "balance": "sampling",
+                "select": "balanced_accuracy",
+                "released": False,
             },
             # over `settings` where linear runs on embeddings made once: when nothing is augmented
             "linear_settings": {"steps": 1000, "batch_size": 64, "eval_every": 50},
@@ -96,7 +106,7 @@ def get_config(variant: str = "") -> ConfigDict:
             "finetune": common.optim(**adam, learning_rate=3e-3, encoder_rate=0.1),
             "scratch": common.optim(**adam, learning_rate=1e-3),
         }
-    )  # fmt: skip
+    )
     if variant == "smoke":
         config.seeds, config.modes = 1, "majority,random_knn,random_linear,scratch"
         config.data.frames = 48

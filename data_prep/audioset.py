@@ -39,6 +39,9 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 AUDIOSET = Corpus(
-    "audioset", find, group="YouTube video", split="official",
+    "audioset",
+    find,
+    group="YouTube video",
+    split="official",
     licence="CC BY 4.0 (annotation); videos belong to their uploaders",
-)  # fmt: skip
+)

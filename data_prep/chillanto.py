@@ -29,7 +29,9 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 CHILLANTO = Corpus(
-    "chillanto", find, group="source recording (from the file name)",
+    "chillanto",
+    find,
+    group="source recording (from the file name)",
     licence="Baby Chillanto: on request from INAOE; not redistributable",
     expected={"all": 2_268},
-)  # fmt: skip
+)

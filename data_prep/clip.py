@@ -58,9 +58,13 @@ class Worker:
             return Prepared(reason="its mel overflows float16", remedy="choose a spec with a log")
         values = mel.astype(np.float64)
         computed = (
-            len(mel), float(values.sum()), float((values**2).sum()), found.rate_hz,
-            hashlib.sha256(found.wave.tobytes()).hexdigest(), _flags(found.wave, found.rate_hz),
-        )  # fmt: skip
+            len(mel),
+            float(values.sum()),
+            float((values**2).sum()),
+            found.rate_hz,
+            hashlib.sha256(found.wave.tobytes()).hexdigest(),
+            _flags(found.wave, found.rate_hz),
+        )
         columns = {
             name: value if isinstance(value, str) else repr(value)
             for name, value in zip(shards.COMPUTED, computed, strict=True)

@@ -27,5 +27,9 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 CRYCELEB = Corpus(
-    "cryceleb", find, group="baby", split="official", licence="CC BY-NC-ND 4.0",
-)  # fmt: skip
+    "cryceleb",
+    find,
+    group="baby",
+    split="official",
+    licence="CC BY-NC-ND 4.0",
+)

@@ -16,11 +16,23 @@ _NAME = re.compile(  # two raw files carry a second id behind the version
     r"-(?P<sex>[mf])-(?P<age>\d\d)-(?P<reason>[a-z]{2})"
 )
 REASONS = {
-    "hu": "hungry", "bu": "burping", "bp": "belly_pain", "dc": "discomfort", "ti": "tired",
-    "lo": "lonely", "ch": "cold_hot", "sc": "scared", "dk": "unknown",
-}  # fmt: skip
-AGES = {"04": "0-4 weeks", "48": "4-8 weeks", "26": "2-6 months", "72": "7-24 months",
-        "22": "over 2 years"}  # fmt: skip
+    "hu": "hungry",
+    "bu": "burping",
+    "bp": "belly_pain",
+    "dc": "discomfort",
+    "ti": "tired",
+    "lo": "lonely",
+    "ch": "cold_hot",
+    "sc": "scared",
+    "dk": "unknown",
+}
+AGES = {
+    "04": "0-4 weeks",
+    "48": "4-8 weeks",
+    "26": "2-6 months",
+    "72": "7-24 months",
+    "22": "over 2 years",
+}
 
 
 def _clip(name: str) -> Clip | None:
@@ -32,9 +44,12 @@ def _clip(name: str) -> Clip | None:
     folder = pathlib.PurePosixPath(name).parent.name
     label = folder if folder in REASONS.values() else reason  # the cleaned set merges some reasons
     extra = {
-        "sex": match["sex"], "age": AGES.get(match["age"], match["age"]),
-        "reason": reason, "epoch": match["epoch"], "app_version": match["version"],
-    }  # fmt: skip
+        "sex": match["sex"],
+        "age": AGES.get(match["age"], match["age"]),
+        "reason": reason,
+        "epoch": match["epoch"],
+        "app_version": match["version"],
+    }
     # iPhones write the app id in capitals, the cleaned names do not always
     return Clip(
         name, label="" if label == "unknown" else label, group=match["app"].upper(), extra=extra

@@ -15,11 +15,14 @@ def _from_table(source: pathlib.Path) -> list[Clip]:
     with (source / "meta" / "esc50.csv").open(newline="") as file:
         return [
             Clip(
-                f"audio/{row['filename']}", label=row["category"],
-                group=row["src_file"], split=f"fold{row['fold']}", extra={"esc10": row["esc10"]},
+                f"audio/{row['filename']}",
+                label=row["category"],
+                group=row["src_file"],
+                split=f"fold{row['fold']}",
+                extra={"esc10": row["esc10"]},
             )
             for row in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
 
 
 def _from_folders(source: pathlib.Path) -> list[Clip]:
@@ -42,6 +45,9 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 ESC = Corpus(
-    "esc", find, group="Freesound recording", split="official",
+    "esc",
+    find,
+    group="Freesound recording",
+    split="official",
     licence="ESC-50: CC BY-NC 3.0; ESC-10 subset: CC BY 3.0",
-)  # fmt: skip
+)

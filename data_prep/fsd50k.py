@@ -31,16 +31,21 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
             name, labels = row["fname"], row["labels"]
             clips.append(
                 Clip(
-                    f"FSD50K.{part}_audio/{name}.wav", label="" if "," in labels else labels,
-                    group=uploader.get(name, name), split=row.get("split") or "test",
+                    f"FSD50K.{part}_audio/{name}.wav",
+                    label="" if "," in labels else labels,
+                    group=uploader.get(name, name),
+                    split=row.get("split") or "test",
                     extra={"labels": labels},
                 )
-            )  # fmt: skip
+            )
     return require_clips(clips, source, _LAYOUT)
 
 
 FSD50K = Corpus(
-    "fsd50k", find, group="uploader", split="official",
+    "fsd50k",
+    find,
+    group="uploader",
+    split="official",
     licence="CC BY 4.0 (set); CC0, CC BY, CC BY-NC or CC Sampling+ (clips)",
     expected={"all": 51_197, "train": 36_796, "val": 4_170, "test": 10_231},
-)  # fmt: skip
+)

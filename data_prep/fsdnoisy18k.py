@@ -28,7 +28,10 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 FSDNOISY18K = Corpus(
-    "fsdnoisy18k", find, group="Freesound clip", split="official",
+    "fsdnoisy18k",
+    find,
+    group="Freesound clip",
+    split="official",
     licence="CC BY 4.0 (set); CC BY or CC0 (clips)",
     expected={"all": 18_532, "train": 15_813, "val": 1_772, "test": 947},
     archives=tuple(
@@ -39,4 +42,4 @@ FSDNOISY18K = Corpus(
             ("meta", "96e27a4a63b7a2870522ddcedb5d8296"),
         )
     ),
-)  # fmt: skip
+)

@@ -95,6 +95,8 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 ICBHI = Corpus(
-    "icbhi", find, group="patient",
+    "icbhi",
+    find,
+    group="patient",
     licence="ICBHI 2017: free for research with citation; not redistributable with cryjax",
-)  # fmt: skip
+)

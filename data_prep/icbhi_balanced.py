@@ -30,14 +30,22 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
         folder = _FOLDERS.get(path.parent.name.lower(), label)
         if folder != label:
             raise ValueError(f"{source / name}: the folder says {folder}, the name says {label}")
-        extra = {"recording_index": index, "site": site, "mode": mode, "device": device,
-                 "crackle": crackle, "wheeze": wheeze}  # fmt: skip
+        extra = {
+            "recording_index": index,
+            "site": site,
+            "mode": mode,
+            "device": device,
+            "crackle": crackle,
+            "wheeze": wheeze,
+        }
         clips.append(Clip(name, label=label, group=patient, extra=extra))
     return require_clips(clips, source, _LAYOUT)
 
 
 ICBHI_BALANCED = Corpus(
-    "icbhi_balanced", find, group="patient",
+    "icbhi_balanced",
+    find,
+    group="patient",
     licence=ICBHI.licence,
     expected={"all": 600},
-)  # fmt: skip
+)

@@ -30,7 +30,10 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 IEMOCAP = Corpus(
-    "iemocap", find, group="session", split="official",
+    "iemocap",
+    find,
+    group="session",
+    split="official",
     licence="IEMOCAP: research only, by form; not redistributable",
     expected={"all": 4_490},
-)  # fmt: skip
+)

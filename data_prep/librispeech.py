@@ -26,11 +26,15 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 LIBRISPEECH = Corpus(
-    "librispeech", find, group="chapter", licence="CC BY 4.0", expected={"all": 28_539},
+    "librispeech",
+    find,
+    group="chapter",
+    licence="CC BY 4.0",
+    expected={"all": 28_539},
     archives=(
         Archive(
             "http://www.openslr.org/resources/12/train-clean-100.tar.gz",
             "sha256:d4ddd1d5a6ab303066f14971d768ee43278a5f2a0aa43dc716b0e64ecbbbf6e2",
         ),
     ),
-)  # fmt: skip
+)

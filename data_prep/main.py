@@ -125,9 +125,13 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     clips, words = make_splits(clips, rule, options.seed)
     classes = sorted({clip.label for clip in clips} - {""})
     about = {
-        "corpus": recipe.name, "licence": recipe.licence, "group": recipe.group,
-        "split_rule": words, "label": options.label, "seed": options.seed,
-    }  # fmt: skip
+        "corpus": recipe.name,
+        "licence": recipe.licence,
+        "group": recipe.group,
+        "split_rule": words,
+        "label": options.label,
+        "seed": options.seed,
+    }
     root = found if found.is_dir() else found.parent
     return Plan(root, out, preset(options.spec), clips, classes, about)
 
@@ -175,11 +179,20 @@ def _main(argv: Sequence[str]) -> None:
         raise app.UsageError("--corpus and --out are needed")
     try:
         prepare(
-            _CORPUS.value, _SOURCE.value, _OUT.value,
-            spec=_SPEC.value, split=_SPLIT.value, label=_LABEL.value, seed=_SEED.value,
-            workers=_WORKERS.value, part=_PART.value, max_bad_share=_BAD.value,
-            download=_DOWNLOAD.value, beam=_BEAM.value, beam_options=_BEAM_OPTIONS.value,
-        )  # fmt: skip
+            _CORPUS.value,
+            _SOURCE.value,
+            _OUT.value,
+            spec=_SPEC.value,
+            split=_SPLIT.value,
+            label=_LABEL.value,
+            seed=_SEED.value,
+            workers=_WORKERS.value,
+            part=_PART.value,
+            max_bad_share=_BAD.value,
+            download=_DOWNLOAD.value,
+            beam=_BEAM.value,
+            beam_options=_BEAM_OPTIONS.value,
+        )
     except (ValueError, OSError) as error:
         sys.exit(f"data_prep: {error}")
 

@@ -29,6 +29,10 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 NSYNTH = Corpus(
-    "nsynth", find, group="instrument", split="official_strict", licence="CC BY 4.0",
+    "nsynth",
+    find,
+    group="instrument",
+    split="official_strict",
+    licence="CC BY 4.0",
     expected={"all": 306_043, "train": 289_205, "val": 12_678, "test": 4_096},
-)  # fmt: skip
+)

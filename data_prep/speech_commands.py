@@ -57,14 +57,28 @@ _V1 = Archive(
     "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
 )
 SPEECH_COMMANDS = Corpus(
-    "speech_commands", find, group="speaker", split="official", licence="CC BY 4.0",
-    expected={"all": 105_829, "train": 84_843, "val": 9_981, "test": 11_005}, archives=(_V2,),
-)  # fmt: skip
+    "speech_commands",
+    find,
+    group="speaker",
+    split="official",
+    licence="CC BY 4.0",
+    expected={"all": 105_829, "train": 84_843, "val": 9_981, "test": 11_005},
+    archives=(_V2,),
+)
 SPEECH_COMMANDS_V1 = Corpus(
-    "speech_commands_v1", find, group="speaker", split="official", licence="CC BY 4.0",
-    expected={"all": 64_721, "train": 51_088, "val": 6_798, "test": 6_835}, archives=(_V1,),
-)  # fmt: skip
+    "speech_commands_v1",
+    find,
+    group="speaker",
+    split="official",
+    licence="CC BY 4.0",
+    expected={"all": 64_721, "train": 51_088, "val": 6_798, "test": 6_835},
+    archives=(_V1,),
+)
 SPEECH_COMMANDS_12 = Corpus(
-    "speech_commands12", functools.partial(find, words=TEN), group="speaker", split="official",
-    licence="CC BY 4.0", archives=(_V2,),
-)  # fmt: skip
+    "speech_commands12",
+    functools.partial(find, words=TEN),
+    group="speaker",
+    split="official",
+    licence="CC BY 4.0",
+    archives=(_V2,),
+)

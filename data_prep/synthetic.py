@@ -22,9 +22,12 @@ def _cries(seed: int):
         baby = synthetic.make_baby(number, seed)
         for trigger, take in itertools.product(synthetic.TRIGGERS, range(TAKES)):
             row = {
-                "path": f"{baby.name}-{trigger}-{take}.flac", "label": trigger, "group": baby.name,
-                "site": baby.site, "injury": "yes" if baby.injured else "no",
-            }  # fmt: skip
+                "path": f"{baby.name}-{trigger}-{take}.flac",
+                "label": trigger,
+                "group": baby.name,
+                "site": baby.site,
+                "injury": "yes" if baby.injured else "no",
+            }
             yield row, synthetic.cry(baby, trigger, seconds=SECONDS, seed=seed + 7919 * take)
 
 
@@ -58,6 +61,9 @@ CRIES = Corpus(
     "synthetic", find, group="baby", licence=LICENCE, make=functools.partial(_write, _cries)
 )
 SOUNDS = Corpus(
-    "synthetic_sounds", find, group="recording", licence=LICENCE,
+    "synthetic_sounds",
+    find,
+    group="recording",
+    licence=LICENCE,
     make=functools.partial(_write, _sounds),
-)  # fmt: skip
+)

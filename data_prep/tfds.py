@@ -81,7 +81,10 @@ def recipe(name: str, source: str | None) -> Corpus:
     """The recipe of a builder; its licence is what the builder says of itself."""
     about = _builder(name, source).info
     return Corpus(
-        f"tfds:{name}", _find, group="speaker or recording of the builder", split="official",
+        f"tfds:{name}",
+        _find,
+        group="speaker or recording of the builder",
+        split="official",
         licence=about.redistribution_info.license or "see the builder's homepage",
         make=functools.partial(_export, name, source),
-    )  # fmt: skip
+    )

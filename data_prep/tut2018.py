@@ -26,7 +26,10 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 TUT2018 = Corpus(
-    "tut2018", find, group="location", split="official",
+    "tut2018",
+    find,
+    group="location",
+    split="official",
     licence="TUT: research and education only, no commercial use",
     expected={"all": 8_640, "train": 6_122, "test": 2_518},
-)  # fmt: skip
+)

@@ -13,16 +13,23 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     del seed
     clips = [
         Clip(
-            f"audio/fold{row['fold']}/{row['slice_file_name']}", label=row["class"],
-            group=row["fsID"], split=f"fold{row['fold']}", extra={"salience": row["salience"]},
+            f"audio/fold{row['fold']}/{row['slice_file_name']}",
+            label=row["class"],
+            group=row["fsID"],
+            split=f"fold{row['fold']}",
+            extra={"salience": row["salience"]},
         )
         for row in rows_of(source / "metadata" / "UrbanSound8K.csv", _LAYOUT)
-    ]  # fmt: skip
+    ]
     return require_clips(clips, source, _LAYOUT)
 
 
 URBANSOUND8K = Corpus(
-    "urbansound8k", find, group="Freesound recording", split="official", licence="CC BY-NC 4.0",
+    "urbansound8k",
+    find,
+    group="Freesound recording",
+    split="official",
+    licence="CC BY-NC 4.0",
     expected={"all": 8_732, "fold10": 837},
     archives=(
         Archive(
@@ -30,4 +37,4 @@ URBANSOUND8K = Corpus(
             "md5:9aa69802bbf37fb986f71ec1483a196e",
         ),
     ),
-)  # fmt: skip
+)

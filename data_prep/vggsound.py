@@ -35,7 +35,10 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 VGGSOUND = Corpus(
-    "vggsound", find, group="YouTube video", split="official",
+    "vggsound",
+    find,
+    group="YouTube video",
+    split="official",
     licence="CC BY 4.0 (annotation); videos belong to their uploaders",
     expected={"all": 199_176, "test": 15_446},
-)  # fmt: skip
+)

@@ -26,7 +26,10 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 VOXCELEB1 = Corpus(
-    "voxceleb1", find, group="video", split="official",
+    "voxceleb1",
+    find,
+    group="video",
+    split="official",
     licence="CC BY 4.0 (metadata); videos belong to their uploaders",
     expected={"all": 153_516, "train": 138_361, "val": 6_904, "test": 8_251},
-)  # fmt: skip
+)

@@ -43,8 +43,9 @@ def damaged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
             said = f"checkpoint {steps[-1]} is damaged" in trial.said
             hurt.count(
                 good and said and from_step == steps[-2] and trial.losses == straight,
-                steps[-1] - from_step, "named in the output",
-            )  # fmt: skip
+                steps[-1] - from_step,
+                "named in the output",
+            )
         found.append(hurt)
     return found
 
@@ -81,8 +82,9 @@ def full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> lis
         good, from_step = trial.finish()
         hurt.count(
             status not in (0, -signal.SIGABRT) and clear and good and trial.losses == straight,
-            done - from_step, "[Errno 28] No space left" if "Errno 28" in trial.said else "said",
-        )  # fmt: skip
+            done - from_step,
+            "[Errno 28] No space left" if "Errno 28" in trial.said else "said",
+        )
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
     return [hurt]

@@ -33,8 +33,10 @@ def records(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
     status = trial.start().wait(120)
     refused.count(status == 1 and "max_damaged_share" in trial.said, None, "1 of 40 against 1 %")
     whole = Hurt("a shard cut short or missing", "the shard names itself")
-    for name, harm in (("cut", lambda p: p.write_bytes(p.read_bytes()[:1000])),
-                       ("gone", lambda p: p.unlink())):  # fmt: skip
+    for name, harm in (
+        ("cut", lambda p: p.write_bytes(p.read_bytes()[:1000])),
+        ("gone", lambda p: p.unlink()),
+    ):
         bad = _copy(corpus, root / f"shard-{name}")
         shard = _shard(bad)
         harm(shard)

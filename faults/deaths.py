@@ -79,8 +79,9 @@ def one_of_two(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> li
     close = max(abs(a - b) / b for a, b in zip(trial.losses, straight, strict=True))
     hurts[1].count(
         status != 0 and good and close < 1e-2 and done - from_step <= 2 * SAVE_EVERY,
-        done - from_step, f"the other ended after {took:.0f} s; one went on, losses within 1 %",
-    )  # fmt: skip
+        done - from_step,
+        f"the other ended after {took:.0f} s; one went on, losses within 1 %",
+    )
     return hurts
 
 

@@ -83,12 +83,21 @@ class Trial:
     def __init__(self, workdir: pathlib.Path, data: pathlib.Path, *settings: str):
         self.workdir = workdir
         self._command = [
-            sys.executable, "-m", "cryjax.main", f"--config={ROOT}/configs/simclr.py:smoke",
-            f"--workdir={workdir}", f"--config.data.dirs={data}", "--config.encoder.name=audio_ntt",
-            f"--config.steps={STEPS}", f"--config.save_every={SAVE_EVERY}", "--config.log.every=1",
-            "--config.knn.every=0", "--config.optim.learning_rate=1e-5",
-            "--config.encoder.width=16", *settings,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "cryjax.main",
+            f"--config={ROOT}/configs/simclr.py:smoke",
+            f"--workdir={workdir}",
+            f"--config.data.dirs={data}",
+            "--config.encoder.name=audio_ntt",
+            f"--config.steps={STEPS}",
+            f"--config.save_every={SAVE_EVERY}",
+            "--config.log.every=1",
+            "--config.knn.every=0",
+            "--config.optim.learning_rate=1e-5",
+            "--config.encoder.width=16",
+            *settings,
+        ]
         self.log = workdir.parent / f"{workdir.name}.log"
 
     def start(self, *more: str) -> subprocess.Popen:

@@ -20,9 +20,15 @@ def encoded(kind: str, subtype: str | None = None, *, seconds: float = 1.0, seed
 
 
 def header(
-    *, form: int = 1, channels: int = 1, rate: int = RATE, bits: int = 16, fmt_size: int = 16,
-    size: int | None = None, data: bytes = b"\0\1" * RATE,
-) -> bytes:  # fmt: skip
+    *,
+    form: int = 1,
+    channels: int = 1,
+    rate: int = RATE,
+    bits: int = 16,
+    fmt_size: int = 16,
+    size: int | None = None,
+    data: bytes = b"\0\1" * RATE,
+) -> bytes:
     """A wav whose header says whatever is asked for."""
     align = channels * bits // 8 & 0xFFFF
     rest = (rate * align) & U32
@@ -54,8 +60,12 @@ FORGED = {
     "fmt_size": (0, 2, 15, 2**31, U32),
 }
 SAMPLES = {
-    "nan": np.nan, "inf": np.inf, "minus_inf": -np.inf, "huge": 1e30, "loud": 11.0,
-}  # fmt: skip
+    "nan": np.nan,
+    "inf": np.inf,
+    "minus_inf": -np.inf,
+    "huge": 1e30,
+    "loud": 11.0,
+}
 
 
 def _wavs() -> Iterator[tuple[str, bytes]]:

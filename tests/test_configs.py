@@ -66,8 +66,11 @@ def test_ablations_cover_the_sources_tables_row_by_row():
     listed = ablations.get_config("list").to_dict()["text"].splitlines()
     rows = {line.split(":")[0]: line.split(": ")[1].split(", ") for line in listed}
     assert {name: len(found) for name, found in rows.items()} == {
-        "sampling": 8, "mix_back": 3, "policies": 6, "objectives": 7,
-    }  # fmt: skip
+        "sampling": 8,
+        "mix_back": 3,
+        "policies": 6,
+        "objectives": 7,
+    }
     config = ablations.get_config("sampling").to_dict()
     chosen = ablate.merged(config["base"], config["rows"]["d25"])
     assert (chosen["pretrain"]["data"]["distance"], config["published"]["d25"]) == (

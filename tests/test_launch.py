@@ -12,9 +12,13 @@ SETTINGS = ["--config=configs/simclr.py", "--workdir=runs/a b"]
 
 def launch(*command, **env):
     return subprocess.run(
-        ["bash", f"launch/{command[0]}", *command[1:]], cwd=ROOT, capture_output=True, text=True,
-        check=False, env={**os.environ, **env},
-    )  # fmt: skip
+        ["bash", f"launch/{command[0]}", *command[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **env},
+    )
 
 
 def test_one_process():
@@ -80,9 +84,14 @@ def test_a_job_set_is_filled_in():
 @pytest.mark.slow
 def test_two_local_processes_train_together(prepared, tmp_path):
     done = launch(
-        "processes.sh", "2", f"--config={ROOT}/configs/simclr.py:smoke", f"--workdir={tmp_path}",
-        f"--config.data.dirs={prepared}", "--config.encoder.name=audio_ntt",
-        "--config.encoder.width=16", "--config.knn.every=0",
-    )  # fmt: skip
+        "processes.sh",
+        "2",
+        f"--config={ROOT}/configs/simclr.py:smoke",
+        f"--workdir={tmp_path}",
+        f"--config.data.dirs={prepared}",
+        "--config.encoder.name=audio_ntt",
+        "--config.encoder.width=16",
+        "--config.knn.every=0",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint:") == 1

@@ -16,8 +16,12 @@ def test_every_command_of_the_practical_runs(recordings, tmp_path):
     text = (ROOT / "docs" / "practical.md").read_text()
     blocks = [b for b in re.findall(r"```\n(.*?)```", text, re.DOTALL) if b.startswith("python")]
     assert len(blocks) == 5
-    env = {**os.environ, "RECORDINGS": str(recordings("icbhi_sample")), "OUT": str(tmp_path),
-           "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}  # fmt: skip
+    env = {
+        **os.environ,
+        "RECORDINGS": str(recordings("icbhi_sample")),
+        "OUT": str(tmp_path),
+        "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     for block in blocks:
         done = subprocess.run(
             ["bash", "-ec", block], cwd=ROOT, env=env, capture_output=True, text=True, check=False

@@ -18,9 +18,14 @@ from ml_collections import ConfigDict
 from configs import byola, cola, common, delores_m, delores_s, slicer
 
 BASES = {
-    "slicer": slicer, "slicer_lape": slicer, "delores_s": delores_s, "delores_s_lape": delores_s,
-    "delores_m": delores_m, "byola": byola, "cola": cola,
-}  # fmt: skip
+    "slicer": slicer,
+    "slicer_lape": slicer,
+    "delores_s": delores_s,
+    "delores_s_lape": delores_s,
+    "delores_m": delores_m,
+    "byola": byola,
+    "cola": cola,
+}
 CLIPS = 240_000  # [ours] from a log of 235 steps an epoch at batch 1,024
 LAPE = {"name": "sgd", "momentum": 0.9, "weight_decay": 1e-4, "schedule": "constant"}  # [release]
 
@@ -44,9 +49,12 @@ def get_config(variant: str = "slicer") -> ConfigDict:
 # batch and epochs: slicer's batch [scripts], epochs [ours]; lape 128 on each of 4 [release]; byola
 # 256 and 100 [stated]; cola 64 and 100,000 steps [release]
 SIZES = {
-    "slicer": (1024, 100), "byola": (256, 100), "delores_s": (1024, 100), "cola": (64, 27),
+    "slicer": (1024, 100),
+    "byola": (256, 100),
+    "delores_s": (1024, 100),
+    "cola": (64, 27),
     "delores_s_lape": (128, 50),
-}  # fmt: skip
+}
 
 
 def _slicer(config: Any) -> None:
@@ -84,6 +92,9 @@ def _byola(config: Any) -> None:
 
 
 CHANGES = {
-    "slicer": _slicer, "slicer_lape": _slicer_lape, "delores_s_lape": _delores_s_lape,
-    "delores_m": _delores_m, "byola": _byola,
-}  # fmt: skip
+    "slicer": _slicer,
+    "slicer_lape": _slicer_lape,
+    "delores_s_lape": _delores_s_lape,
+    "delores_m": _delores_m,
+    "byola": _byola,
+}

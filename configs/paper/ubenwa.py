@@ -43,9 +43,17 @@ def get_config(variant: str = "simclr") -> ConfigDict:
         {"max_bands": 10, "max_frames": 10, "band_masks": 2, "frame_masks": 2, "fill": "zero"}
     )
     config.optim = common.optim(  # [proxy]
-        name="sgd", learning_rate=0.015, final=5e-9, momentum=0.9, weight_decay=5e-4, decay="all",
-        schedule="cosine", warmup=0.1, clip=5.0, constant="predictor",
-    )  # fmt: skip
+        name="sgd",
+        learning_rate=0.015,
+        final=5e-9,
+        momentum=0.9,
+        weight_decay=5e-4,
+        decay="all",
+        schedule="cosine",
+        warmup=0.1,
+        clip=5.0,
+        constant="predictor",
+    )
     config.steps, config.save_every = 50 * EPOCH, EPOCH  # [proxy] 50 epochs
     if variant == "supervised":
         config.objective.head = "cosine"  # [stated] 308 classes without bias; margin [proxy]

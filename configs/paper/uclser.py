@@ -37,9 +37,14 @@ def _pretraining(encoder: str) -> ConfigDict:
     config.batch_size = 128  # [stated]
     config.steps = 500 * EPOCH  # [stated] 500 epochs; our epochs drop the last partial batch
     config.optim = common.optim(  # [stated] but decay of biases and norms too [release]
-        name="sgd", learning_rate=0.03, momentum=0.9, weight_decay=1e-4, decay="all",
-        schedule="step", boundaries=(325 / 500, 425 / 500),
-    )  # fmt: skip
+        name="sgd",
+        learning_rate=0.03,
+        momentum=0.9,
+        weight_decay=1e-4,
+        decay="all",
+        schedule="step",
+        boundaries=(325 / 500, 425 / 500),
+    )
     config.augment = common.augment()  # [stated] crop, compression, noise; values [release]
     config.objective.temperature = 0.2  # [stated]
     config.objective.projector = common.projector(hidden=512, dim=512)  # [release]
@@ -58,16 +63,24 @@ def _downstream(task: str) -> ConfigDict:
         config.data.train, config.data.val = "val", ""
     config.seeds = 1  # [release]
     sgd = common.optim(  # [release]
-        name="sgd", learning_rate=TASKS[task], momentum=0.9, weight_decay=1e-4, decay="all",
-        schedule="step", boundaries=(80 / 200, 160 / 200),
-    )  # fmt: skip
+        name="sgd",
+        learning_rate=TASKS[task],
+        momentum=0.9,
+        weight_decay=1e-4,
+        decay="all",
+        schedule="step",
+        boundaries=(80 / 200, 160 / 200),
+    )
     for mode in ("linear", "finetune", "scratch"):
         config.probe[mode] = sgd
     epoch = 12 if task == "clean" else EPOCH  # [release] 1,506 clips
     settings = {
-        "steps": 200 * epoch, "batch_size": 128, "eval_every": epoch, "balance": "none",
+        "steps": 200 * epoch,
+        "batch_size": 128,
+        "eval_every": epoch,
+        "balance": "none",
         "select": "balanced_accuracy",
-    }  # fmt: skip
+    }
     config.probe.settings.update(settings)
     # [ours] the release's linear evaluation moves BatchNorm's running statistics; ours does not
     config.probe.linear_settings = {"steps": 200 * epoch, "batch_size": 128, "eval_every": epoch}

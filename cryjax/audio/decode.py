@@ -14,8 +14,18 @@ import soxr
 FFMPEG_SUFFIXES = {".3gp", ".3g2", ".m4a", ".mp4", ".aac", ".amr", ".webm", ".wma"}
 MIXED_SUFFIXES = {".caf"}  # containers that libsndfile opens, but not with every codec (IMA4)
 AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
-    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".au", ".w64",
-}  # fmt: skip
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".caf",
+    ".au",
+    ".w64",
+}
 FFMPEG_BYTES_A_SECOND = 4 * 192_000  # float samples at the highest rate it may deliver
 STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
 

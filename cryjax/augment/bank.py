@@ -118,9 +118,16 @@ class KMix(LogMixup):
     """
 
     def __init__(
-        self, *, frames: int, mels: int, alpha: float = 0.4, size: int = 2048, clusters: int = 4,
-        top_k: int = 128, space: str = "normalised",
-    ):  # fmt: skip
+        self,
+        *,
+        frames: int,
+        mels: int,
+        alpha: float = 0.4,
+        size: int = 2048,
+        clusters: int = 4,
+        top_k: int = 128,
+        space: str = "normalised",
+    ):
         """Args as those of `LogMixup`, and of the clusters.
 
         Args:

@@ -13,9 +13,13 @@ LIMIT = math.log(1e18)  # powers that far from 1 are cut: neither they nor their
 
 
 def mix_with(
-    mel: Views, background: Views, lam: Float[Array, " batch"], *, adjust_energy: bool,
+    mel: Views,
+    background: Views,
+    lam: Float[Array, " batch"],
+    *,
+    adjust_energy: bool,
     log: str = "log10",
-) -> Views:  # fmt: skip
+) -> Views:
     """Mixes log-mels in linear power with weight `lam`, one for all views of a clip.
 
     With `adjust_energy` the background is scaled to the foreground's energy, so that the total
@@ -35,9 +39,14 @@ def mix_with(
 
 
 def mix_back(
-    key: RngKey, mel: Views, background: Views, *, alpha: float = 0.05, adjust_energy: bool = True,
+    key: RngKey,
+    mel: Views,
+    background: Views,
+    *,
+    alpha: float = 0.05,
+    adjust_energy: bool = True,
     log: str = "log10",
-) -> Views:  # fmt: skip
+) -> Views:
     """Mixes a background into every view; lambda ~ U(0, alpha), shared by a clip's views.
 
     Args:

@@ -48,8 +48,13 @@ class Policy(nnx.Module):
       normaliser: Also what an encoder is judged with (see `normalise`).
     """
 
-    def __init__(self, order: tuple[str, ...], settings: Mapping[str, Any], normaliser: Any,
-                 banks: dict[str, Any]):  # fmt: skip
+    def __init__(
+        self,
+        order: tuple[str, ...],
+        settings: Mapping[str, Any],
+        normaliser: Any,
+        banks: dict[str, Any],
+    ):
         self.order, self.settings = order, settings
         self.normaliser, self.banks = normaliser, nnx.Dict(banks)
 
@@ -97,9 +102,13 @@ class Policy(nnx.Module):
 
 
 def build_policy(
-    config: Mapping[str, Any], *, statistics: tuple[float, float] = (0.0, 1.0), frames: int = 0,
-    mels: int = 0, log: str = "log10",
-) -> Policy:  # fmt: skip
+    config: Mapping[str, Any],
+    *,
+    statistics: tuple[float, float] = (0.0, 1.0),
+    frames: int = 0,
+    mels: int = 0,
+    log: str = "log10",
+) -> Policy:
     """Builds a policy from `{"order": "crop,noise,normalise", name: settings...}`.
 
     Args:

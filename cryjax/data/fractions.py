@@ -8,9 +8,13 @@ UNITS = ("group", "recording")
 
 
 def nested_fractions(
-    labels: np.ndarray, groups: np.ndarray, fractions: Sequence[float], *, seed: int,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    fractions: Sequence[float],
+    *,
+    seed: int,
     unit: str = "group",
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Draws the same people first at every size: each larger subset holds the smaller ones.
 
     Every group counts for its rarest class (the one with the fewest groups); of each class the

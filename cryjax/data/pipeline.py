@@ -165,9 +165,16 @@ class _Drawing:
     """The two steps from positions to a batch: what to read, and reading it."""
 
     def __init__(
-        self, corpus: Corpus, rows: np.ndarray, replay: np.ndarray, sampling: Sampling, *,
-        mine: slice, drawn: int, seed: int,
-    ):  # fmt: skip
+        self,
+        corpus: Corpus,
+        rows: np.ndarray,
+        replay: np.ndarray,
+        sampling: Sampling,
+        *,
+        mine: slice,
+        drawn: int,
+        seed: int,
+    ):
         self._corpus, self._sampling, self._mine, self._own = corpus, sampling, mine, len(rows)
         self._drawn, self._seed, self._epoch = drawn, seed, (-1, np.zeros(0, int))
         self._rows = rows = np.concatenate([rows, replay])  # one pool: backgrounds come from both

@@ -105,9 +105,7 @@ class ShardSet:
     def statistics(self, rows: np.ndarray) -> tuple[float, float]:
         """Mean and standard deviation over every value of the mels of these clips."""
         columns = ("mel_sum", "mel_square_sum")
-        total, square = (
-            sum(float(self.clips[i].extra[name]) for i in rows) for name in columns
-        )  # fmt: skip
+        total, square = (sum(float(self.clips[i].extra[name]) for i in rows) for name in columns)
         n = int(self.frames[rows].sum()) * self.spec.n_mels
         mean = total / n
         return mean, max(square / n - mean**2, 1e-12) ** 0.5

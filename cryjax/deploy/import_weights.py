@@ -178,9 +178,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--mean", type=float, help="of the mels the encoder will see")
     parser.add_argument("--std", type=float, help="of the mels the encoder will see")
     parser.add_argument(
-        "--train-frames", type=float, default=RELEASE_FRAMES,
+        "--train-frames",
+        type=float,
+        default=RELEASE_FRAMES,
         help="frames of uclser's training set, which its release scaled by",
-    )  # fmt: skip
+    )
     args = parser.parse_args(argv)
     try:
         run(args)
@@ -198,16 +200,26 @@ def run(args: argparse.Namespace) -> None:
     encoder, projector, settings = import_arrays(kind, load_arrays(args.source), values=values)
     parts = {"encoder": encoder} | ({"projector": projector} if projector is not None else {})
     meta = {
-        "encoder": settings, "projector": projector.settings if projector is not None else {},
-        "normalise": "dataset", "spec": spec.to_json(), "statistics": list(statistics),
-        "frames": FRAMES, "hop": FRAMES // 2, "config": {"imported_from": str(args.source.name)},
+        "encoder": settings,
+        "projector": projector.settings if projector is not None else {},
+        "normalise": "dataset",
+        "spec": spec.to_json(),
+        "statistics": list(statistics),
+        "frames": FRAMES,
+        "hop": FRAMES // 2,
+        "config": {"imported_from": str(args.source.name)},
         "data": [{"corpus": args.kind, "licence": kind.licence, "folder": "", "fingerprint": ""}],
-        "pretrained_groups": [], "selected_by": "", "scores": {}, "step": 0,
-    }  # fmt: skip
+        "pretrained_groups": [],
+        "selected_by": "",
+        "scores": {},
+        "step": 0,
+    }
     args.out.mkdir(parents=True, exist_ok=True)
     save_model(args.out, parts, meta)
-    print(f"{args.kind}: encoder{' and projector' if projector else ''} in {args.out} "
-          f"(weights: {kind.licence})")  # fmt: skip
+    print(
+        f"{args.kind}: encoder{' and projector' if projector else ''} in {args.out} "
+        f"(weights: {kind.licence})"
+    )
 
 
 if __name__ == "__main__":

@@ -91,31 +91,53 @@ def _byola() -> Names:
 
 
 UCLSER: dict[str, Any] = {
-    "spec": "uclser", "head": UCLSER_HEAD, "scaled": True,
+    "spec": "uclser",
+    "head": UCLSER_HEAD,
+    "scaled": True,
     "licence": "MIT, (c) 2020 Eduardo Fonseca",
-}  # fmt: skip
+}
 KINDS = {
     "uclser_vgg": Kind(
-        {"name": "vgg"}, names=_vgg, ignored=("dense_out", "head."), first_norm="convs.0.norm",
+        {"name": "vgg"},
+        names=_vgg,
+        ignored=("dense_out", "head."),
+        first_norm="convs.0.norm",
         **UCLSER,
     ),
     "uclser_crnn": Kind(
-        {"name": "crnn"}, names=_crnn, ignored=("dense.", "head."), first_norm="convs.0.norm",
+        {"name": "crnn"},
+        names=_crnn,
+        ignored=("dense.", "head."),
+        first_norm="convs.0.norm",
         **UCLSER,
     ),
     "uclser_resnet18": Kind(
-        {"name": "resnet18"}, names=_resnet18, ignored=("fc.", "head."), first_norm="stem.norm",
+        {"name": "resnet18"},
+        names=_resnet18,
+        ignored=("fc.", "head."),
+        first_norm="stem.norm",
         **UCLSER,
     ),
     "panns_cnn14": Kind(
-        {"name": "cnn14", "tail": True}, "panns", _panns,
-        ("fc_audioset", "spectrogram_extractor", "logmel_extractor"), licence="CC BY 4.0",
+        {"name": "cnn14", "tail": True},
+        "panns",
+        _panns,
+        ("fc_audioset", "spectrogram_extractor", "logmel_extractor"),
+        licence="CC BY 4.0",
     ),
     "speechbrain_cnn14": Kind(
-        {"name": "cnn14"}, "ubenwa", _speechbrain, ("fc1", "fc_audioset"), licence="Apache-2.0",
+        {"name": "cnn14"},
+        "ubenwa",
+        _speechbrain,
+        ("fc1", "fc_audioset"),
+        licence="Apache-2.0",
     ),
     "byola": Kind(
-        {"name": "audio_ntt"}, "slicer", _byola, transposed=True, scaled=True,
+        {"name": "audio_ntt"},
+        "slicer",
+        _byola,
+        transposed=True,
+        scaled=True,
         licence="NTT evaluation licence: no redistribution, modification or translation",
     ),
-}  # fmt: skip
+}

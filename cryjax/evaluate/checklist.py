@@ -6,8 +6,17 @@ from typing import Any
 
 import jax
 
-PACKAGES = ("cryjax", "jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "librosa",
-            "scikit-learn")  # fmt: skip
+PACKAGES = (
+    "cryjax",
+    "jax",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "numpy",
+    "librosa",
+    "scikit-learn",
+)
 OPEN = "not known to the run: to be filled in by the authors"
 
 
@@ -19,23 +28,30 @@ def items(facts: dict[str, Any], classes: list[str], modes: list[str]) -> list[t
         ("TRIPOD+AI 5 · data sources", f"{facts['title']}; licence: {facts['licence']}"),
         ("TRIPOD+AI 6 · participants: who, where, when; STARD 6-9", OPEN),
         ("TRIPOD+AI 7 · data preparation", "config and feature settings below, the same for all"),
-        ("TRIPOD+AI 8 · outcome; STARD 11 reference standard", f"classes {', '.join(classes)}; how "
-         f"they were established: {OPEN}"),
+        (
+            "TRIPOD+AI 8 · outcome; STARD 11 reference standard",
+            f"classes {', '.join(classes)}; how they were established: {OPEN}",
+        ),
         ("TRIPOD+AI 9 · predictors; STARD 10 index test", "log-mel spectrograms of the recordings"),
         ("TRIPOD+AI 10 · sample size; STARD 18", f"{sizes}; its justification: {OPEN}"),
-        ("TRIPOD+AI 11 · missing data; STARD 15, 16", "files that cannot be read are in "
-         "quarantine.csv of the prepared folder; clips without a label are left out"),
+        (
+            "TRIPOD+AI 11 · missing data; STARD 15, 16",
+            "files that cannot be read are in "
+            "quarantine.csv of the prepared folder; clips without a label are left out",
+        ),
         ("TRIPOD+AI 12 · analytical methods", f"{', '.join(modes)}; {facts['selection']}"),
         ("TRIPOD+AI 12c · internal validation", f"{facts['split rule']}; group = {facts['group']}"),
         ("TRIPOD+AI 13 · class imbalance", "probe.settings.balance below"),
         ("TRIPOD+AI 14 · fairness", "the table of subgroups, as far as the manifest has columns"),
-        ("TRIPOD+AI 15 · output; STARD 12a thresholds", "probabilities; thresholds are chosen on "
-         "validation"),
+        (
+            "TRIPOD+AI 15 · output; STARD 12a thresholds",
+            "probabilities; thresholds are chosen on validation",
+        ),
         ("TRIPOD+AI 17 · ethical approval", OPEN),
         ("TRIPOD+AI 18 · open science", "predictions.csv, metrics.json and this page"),
         ("TRIPOD+AI 23 · performance; STARD 23, 24", "above, with intervals over groups"),
         ("TRIPOD+AI 26 · limitations", "one corpus; no external validation was part of this run"),
-    ]  # fmt: skip
+    ]
 
 
 def environment() -> list[tuple[str, str]]:

@@ -76,8 +76,10 @@ def _values(found: Found, prevalence: float) -> tuple[list[str], dict[str, Any]]
     ppv, npv = predictive_values(*both, ill)
     cells = [cell(numbers[name]) for name in ("sensitivity", "specificity")]
     return [*cells, f"{100 * ppv:.1f}", f"{100 * npv:.1f}"], numbers | {
-        "prevalence": ill, "ppv": ppv, "npv": npv,
-    }  # fmt: skip
+        "prevalence": ill,
+        "ppv": ppv,
+        "npv": npv,
+    }
 
 
 def operating_points(outcomes: Sequence[Outcome], classes: Sequence[str], chosen: Clinical):
@@ -188,9 +190,13 @@ def per_class(shown: Outcome, classes: Sequence[str]) -> list[Table]:
     every = list(range(len(classes)))
     nothing: Any = 0  # the stubs of scikit-learn know strings alone
     found: Any = sk.classification_report(
-        shown.test.labels, shown.test.scores.argmax(axis=1), labels=every,
-        target_names=list(classes), output_dict=True, zero_division=nothing,
-    )  # fmt: skip
+        shown.test.labels,
+        shown.test.scores.argmax(axis=1),
+        labels=every,
+        target_names=list(classes),
+        output_dict=True,
+        zero_division=nothing,
+    )
     names = ("precision", "recall", "f1-score", "support")
     raw = [{"class": c} | found[c] for c in (*classes, "macro avg", "weighted avg")]
     rows = [[r["class"], *(f"{100 * r[n]:.1f}" for n in names[:3]), int(r["support"])] for r in raw]
@@ -220,8 +226,11 @@ def three_accuracies(scores: np.ndarray, labels: np.ndarray, patches: np.ndarray
     """
     plain = weighted_scores(scores, labels, np.ones((1, len(labels))))
     weighted = weighted_scores(scores, labels, patches[None].astype(float))
-    named = {"macro": plain["balanced_accuracy"], "micro": plain["accuracy"],
-             "micro, patch-weighted": weighted["accuracy"]}  # fmt: skip
+    named = {
+        "macro": plain["balanced_accuracy"],
+        "micro": plain["accuracy"],
+        "micro, patch-weighted": weighted["accuracy"],
+    }
     return {name: float(value[0]) for name, value in named.items()}
 
 
@@ -237,9 +246,14 @@ def _by_patches(outcomes: Sequence[Outcome], patches: np.ndarray) -> list[Table]
 
 
 def tables(
-    outcomes: Sequence[Outcome], corpus: Corpus, chosen: Clinical, *, shown: Outcome, leaky: bool,
+    outcomes: Sequence[Outcome],
+    corpus: Corpus,
+    chosen: Clinical,
+    *,
+    shown: Outcome,
+    leaky: bool,
     patches: np.ndarray,
-) -> list[Table]:  # fmt: skip
+) -> list[Table]:
     """All that can be said.
 
     Args:
@@ -250,12 +264,19 @@ def tables(
       leaky: Then nothing is chosen on validation.
       patches: (clips,) evaluation windows of each.
     """
-    chosen_on_val = [] if leaky else [
-        *operating_points(outcomes, corpus.classes, chosen), *calibrations(outcomes),
-    ]  # fmt: skip
+    chosen_on_val = (
+        []
+        if leaky
+        else [
+            *operating_points(outcomes, corpus.classes, chosen),
+            *calibrations(outcomes),
+        ]
+    )
     return [
         *(_by_patches(outcomes, patches) if chosen.patches else []),
-        *icbhi(outcomes, corpus.classes, chosen), *chosen_on_val,
-        *per_class(shown, corpus.classes), *comparisons(outcomes, chosen),
+        *icbhi(outcomes, corpus.classes, chosen),
+        *chosen_on_val,
+        *per_class(shown, corpus.classes),
+        *comparisons(outcomes, chosen),
         *subgroups(outcomes, corpus, shown.mode, chosen),
-    ]  # fmt: skip
+    ]

@@ -42,9 +42,15 @@ def make_forward(model: Any, apply: Callable[[Any, jax.Array], jax.Array]) -> tu
 
 
 def over_windows(
-    forward: Forward, arrays: Any, corpus: Corpus, rows: np.ndarray, *, frames: int, hop: int,
+    forward: Forward,
+    arrays: Any,
+    corpus: Corpus,
+    rows: np.ndarray,
+    *,
+    frames: int,
+    hop: int,
     batch_size: int = 64,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Runs `forward` on every window of these clips.
 
     Args:
@@ -71,7 +77,7 @@ def over_windows(
 
 def embed(
     encoder: Any, corpus: Corpus, rows: np.ndarray, *, normaliser: Any, frames: int, hop: int
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Representations h of every window, and whose they are; see `over_windows`."""
     model = nnx.Sequential(normaliser, encoder)
     forward, arrays = make_forward(model, lambda m, mel: m(mel))
@@ -79,9 +85,13 @@ def embed(
 
 
 def embed_once(
-    root: pathlib.Path, about: dict[str, Any], encoder: Any, corpus: Corpus, rows: np.ndarray,
+    root: pathlib.Path,
+    about: dict[str, Any],
+    encoder: Any,
+    corpus: Corpus,
+    rows: np.ndarray,
     **settings: Any,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """`embed`, or what it gave before: kept below `root` under a hash of all that decides it.
 
     Args:

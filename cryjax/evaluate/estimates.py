@@ -41,8 +41,12 @@ def estimate(found: Found, statistic: Statistic = weighted_scores) -> dict[str, 
     for name in rows[0]:
         by_seed = [row[name] for row in rows]
         mean, error = over_seeds(by_seed)
-        estimates[name] = {"mean": mean, "standard_error": error,
-                           "interval": list(intervals[name]), "by_seed": by_seed}  # fmt: skip
+        estimates[name] = {
+            "mean": mean,
+            "standard_error": error,
+            "interval": list(intervals[name]),
+            "by_seed": by_seed,
+        }
     return estimates
 
 

@@ -118,9 +118,15 @@ def _update(state: _State, x: Array, given: tuple) -> _State:
     inverse = jnp.where(curved, 1 / jnp.maximum(product, 1e-30), 0.0)
     scale = jnp.where(curved, product / jnp.maximum(square, 1e-30), state.scale)
     return _State(
-        state.step + 1, params, logits, grad, put(state.moves, move), put(state.turns, turn),
-        state.inverse.at[at].set(inverse), scale,
-    )  # fmt: skip
+        state.step + 1,
+        params,
+        logits,
+        grad,
+        put(state.moves, move),
+        put(state.turns, turn),
+        state.inverse.at[at].set(inverse),
+        scale,
+    )
 
 
 def _logits(x: Array, params: tuple) -> Logits:
@@ -155,9 +161,15 @@ def _fit(
     empty = jax.tree.map(lambda p: jnp.zeros((MEMORY, *p.shape)), params)
     scale = jax.lax.rsqrt(jnp.maximum(_dot(grad, grad), 1e-30))
     start = _State(
-        jnp.zeros((), jnp.int32), params, logits, grad, empty, empty,
-        jnp.zeros((MEMORY, fits)), scale,
-    )  # fmt: skip
+        jnp.zeros((), jnp.int32),
+        params,
+        logits,
+        grad,
+        empty,
+        empty,
+        jnp.zeros((MEMORY, fits)),
+        scale,
+    )
 
     def going(state: _State):
         steepest = jnp.abs(state.grad[0]).max((0, 2)) / jnp.maximum(counted.sum(0), 1)
@@ -205,10 +217,14 @@ def fit_many(
     scaled = jnp.asarray((x - mean) / std, jnp.float32)
     decay = (2 if classes == 2 else 1) / np.asarray(strength)
     params, iterations = _fit(
-        scaled, jnp.asarray(labels), jnp.asarray(counted.T, jnp.float32),
-        jnp.asarray(decay, jnp.float32), jnp.asarray(tolerance, jnp.float32),
-        classes=classes, most=most,
-    )  # fmt: skip
+        scaled,
+        jnp.asarray(labels),
+        jnp.asarray(counted.T, jnp.float32),
+        jnp.asarray(decay, jnp.float32),
+        jnp.asarray(tolerance, jnp.float32),
+        classes=classes,
+        most=most,
+    )
     weight = np.asarray(params[0], np.float64) / std[:, None, None]
     bias = np.asarray(params[1], np.float64) - np.tensordot(mean, weight, 1)
     return Fits(weight.astype(np.float32), bias.astype(np.float32), int(iterations))

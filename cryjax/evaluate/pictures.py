@@ -25,12 +25,19 @@ def close(figure: Any) -> None:
 
 def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
     """Loss, accuracy and what validation said of each run, as far as they were measured."""
-    names = ["loss", "val_loss", "accuracy", "val_accuracy", "knn_balanced_accuracy",
-             "positive_cosine"]  # fmt: skip
+    names = [
+        "loss",
+        "val_loss",
+        "accuracy",
+        "val_accuracy",
+        "knn_balanced_accuracy",
+        "positive_cosine",
+    ]
     histories = {run: load_metrics(run) for run in runs}
     names = [n for n in names if any(n in row for rows in histories.values() for row in rows)]
-    figure, axes = plt.subplots(1, max(len(names), 1), figsize=(3.8 * max(len(names), 1), 3),
-                                squeeze=False)  # fmt: skip
+    figure, axes = plt.subplots(
+        1, max(len(names), 1), figsize=(3.8 * max(len(names), 1), 3), squeeze=False
+    )
     for name, axis in zip(names, axes[0], strict=False):
         for run, rows in histories.items():
             named = run.name if run.parent.name == "curves" else run.parent.name
@@ -109,8 +116,13 @@ def reliability(scored: Scored) -> Any:
     axis.plot(confidence, hits, marker="o", linewidth=1.2)
     for x, y, n in zip(confidence, hits, counts, strict=True):
         axis.annotate(f"{n:.0f}", (x, y), fontsize=7, xytext=(4, -8), textcoords="offset points")
-    axis.set(xlabel="probability of the class named", ylabel="share that is right", aspect="equal",
-             xlim=(0, 1.02), ylim=(-0.02, 1.02))  # fmt: skip
+    axis.set(
+        xlabel="probability of the class named",
+        ylabel="share that is right",
+        aspect="equal",
+        xlim=(0, 1.02),
+        ylim=(-0.02, 1.02),
+    )
     return figure
 
 

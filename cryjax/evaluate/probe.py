@@ -139,9 +139,13 @@ class Probe:
         """Features of every fourth training window, in evaluation mode."""
         settings = self.settings
         h, _ = embed(
-            objective.encoder, self.corpus, self.split.train,
-            normaliser=objective.policy.normaliser, frames=settings.frames, hop=4 * settings.hop,
-        )  # fmt: skip
+            objective.encoder,
+            self.corpus,
+            self.split.train,
+            normaliser=objective.policy.normaliser,
+            frames=settings.frames,
+            hop=4 * settings.hop,
+        )
         return jnp.asarray(h)
 
     def predict(self, forward: Any, state: TrainState, rows: np.ndarray) -> np.ndarray:
@@ -152,9 +156,13 @@ class Probe:
         return average_over(softmax(logits), owner, len(rows))
 
     def fit(
-        self, seed: int, *, log: MetricLog | None = None, extra: np.ndarray | None = None,
+        self,
+        seed: int,
+        *,
+        log: MetricLog | None = None,
+        extra: np.ndarray | None = None,
         keep: Callable[[Any, int], None] | None = None,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+    ) -> dict[str, np.ndarray]:
         """Trains with one seed, picks the step on validation, scores the test part once.
 
         Args:
@@ -199,9 +207,14 @@ class Probe:
             )
 
         plan = Run(
-            f"{self.mode} seed {seed}", settings.steps, size, evaluate=evaluate, log=log,
-            log_every=min(50, settings.eval_every), eval_every=settings.eval_every,
-        )  # fmt: skip
+            f"{self.mode} seed {seed}",
+            settings.steps,
+            size,
+            evaluate=evaluate,
+            log=log,
+            log_every=min(50, settings.eval_every),
+            eval_every=settings.eval_every,
+        )
         run(replicate(state, mesh), step, batches, jax.random.key(seed), mesh, plan)
         if "state" not in best:
             raise FloatingPointError(f"{self.mode}: the validation {settings.select} is NaN")

@@ -144,9 +144,14 @@ def _drawings(parts: Parts, shown: Outcome) -> list[tuple[str, str]]:
         ("Confusion matrix", page.image(pictures.confusion(shown, corpus.classes), f"{named}.")),
         ("Reliability", page.image(pictures.reliability(shown.test), f"{named}; not scaled.")),
         ("Embedding map", _map(parts)),
-        ("Recordings", page.image(pictures.mels(corpus, parts.split.test),
-         "One test recording of each class, log-mel as the encoder sees it.")),
-    ]  # fmt: skip
+        (
+            "Recordings",
+            page.image(
+                pictures.mels(corpus, parts.split.test),
+                "One test recording of each class, log-mel as the encoder sees it.",
+            ),
+        ),
+    ]
     for title, runs in (("Pre-training", parts.curves), ("Training on labels", parts.training)):
         if any((run / "metrics.jsonl").exists() for run in runs):
             drawing = page.image(pictures.learning_curves(runs), f"{title}, by step.")
@@ -167,11 +172,15 @@ def write(workdir: pathlib.Path, parts: Parts) -> pathlib.Path:
         *((t.title, page.table(t.header, t.rows, t.note)) for t in parts.tables),
         *_drawings(parts, shown),
         ("Protocol", page.table(["", ""], facts)),
-        ("Reporting checklist", page.table(["item", "what this run knows"],
-         checklist.items(parts.facts, corpus.classes, modes))),
+        (
+            "Reporting checklist",
+            page.table(
+                ["item", "what this run knows"], checklist.items(parts.facts, corpus.classes, modes)
+            ),
+        ),
         ("Environment", page.table(["", ""], [*checklist.environment(), *hashes])),
         ("Config", f"<pre>{html.escape(json.dumps(parts.config, indent=2))}</pre>"),
-    ]  # fmt: skip
+    ]
     path = workdir / "report.html"
     text = page.page(parts.facts["title"], _headline(parts, shown), sections)
     path.write_text(text, encoding="utf-8")

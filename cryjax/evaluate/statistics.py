@@ -114,9 +114,12 @@ def interval_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def group_bootstrap(
-    parts: Sequence[Part], statistic: Statistic = weighted_scores, *, resamples: int = 2000,
+    parts: Sequence[Part],
+    statistic: Statistic = weighted_scores,
+    *,
+    resamples: int = 2000,
     seed: int = 0,
-) -> Intervals:  # fmt: skip
+) -> Intervals:
     """95 % intervals when people, not recordings, are drawn anew.
 
     Args:
@@ -137,9 +140,13 @@ def group_bootstrap(
 
 
 def paired_bootstrap(
-    ours: Sequence[Part], theirs: Sequence[Part], statistic: Statistic = weighted_scores, *,
-    resamples: int = 2000, seed: int = 0,
-) -> dict[str, tuple[float, float, float]]:  # fmt: skip
+    ours: Sequence[Part],
+    theirs: Sequence[Part],
+    statistic: Statistic = weighted_scores,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float, float]]:
     """95 % intervals of the difference of two models, judged on the same draws of people.
 
     Args:

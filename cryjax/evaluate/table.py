@@ -106,9 +106,12 @@ def as_markdown(rows: Sequence[dict[str, Any]], title: str) -> str:
 
 
 def save(
-    workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Any, about: dict,
+    workdir: pathlib.Path,
+    outcomes: Sequence[Outcome],
+    corpus: Any,
+    about: dict,
     more: Sequence[Table] = (),
-) -> list[dict]:  # fmt: skip
+) -> list[dict]:
     """Writes metrics.json, results.md, results.csv and predictions.csv.
 
     Args:

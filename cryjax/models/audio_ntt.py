@@ -24,9 +24,14 @@ class AudioNTT(nnx.Module):
     CHANNELS = 64
 
     def __init__(
-        self, mels: int, *, width: int = 2048, dropout: float = 0.3, pool: str = "max_mean",
+        self,
+        mels: int,
+        *,
+        width: int = 2048,
+        dropout: float = 0.3,
+        pool: str = "max_mean",
         rngs: nnx.Rngs,
-    ):  # fmt: skip
+    ):
         """Args are sizes.
 
         Args:

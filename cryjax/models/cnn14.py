@@ -19,9 +19,15 @@ class CNN14(nnx.Module):
     """
 
     def __init__(
-        self, mels: int, *, width: int = 64, widths: Sequence[int] = (), dropout: float = 0.2,
-        tail: bool = False, rngs: nnx.Rngs,
-    ):  # fmt: skip
+        self,
+        mels: int,
+        *,
+        width: int = 64,
+        widths: Sequence[int] = (),
+        dropout: float = 0.2,
+        tail: bool = False,
+        rngs: nnx.Rngs,
+    ):
         """Args are sizes.
 
         Args:

@@ -22,9 +22,12 @@ def _direct(x: Image, kernel: Kernel, stride: int) -> Array:
     """XLA's convolution with torch's symmetric padding `size // 2`."""
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), ((pad, pad), (pad, pad)),
+        x,
+        kernel,
+        (stride, stride),
+        ((pad, pad), (pad, pad)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
+    )
 
 
 def _patches(x: Image, size: int, stride: int) -> Float[Array, "batch new_high new_wide patch"]:

@@ -10,17 +10,36 @@ from cryjax.types import Mel
 KERNEL_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 # expansion, kernel, stride, channels, repeats
 STAGES = (
-    (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3),
-    (6, 5, 2, 192, 4), (6, 3, 1, 320, 1),
-)  # fmt: skip
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
 
 
-def _conv(n_in: int, n_out: int, kernel: int, *, stride: int = 1, groups: int = 1,
-          use_bias: bool = False, rngs: nnx.Rngs) -> nnx.Conv:  # fmt: skip
+def _conv(
+    n_in: int,
+    n_out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    use_bias: bool = False,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
     return nnx.Conv(
-        n_in, n_out, (kernel, kernel), strides=stride, feature_group_count=groups,
-        use_bias=use_bias, kernel_init=KERNEL_INIT, rngs=rngs,
-    )  # fmt: skip
+        n_in,
+        n_out,
+        (kernel, kernel),
+        strides=stride,
+        feature_group_count=groups,
+        use_bias=use_bias,
+        kernel_init=KERNEL_INIT,
+        rngs=rngs,
+    )
 
 
 def _norm(n: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
@@ -30,8 +49,9 @@ def _norm(n: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
 class Block(nnx.Module):
     """An inverted bottleneck with squeeze and excitation."""
 
-    def __init__(self, n_in: int, n_out: int, *, expansion: int, kernel: int, stride: int,
-                 rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self, n_in: int, n_out: int, *, expansion: int, kernel: int, stride: int, rngs: nnx.Rngs
+    ):
         n = n_in * expansion
         self.expand, self.expand_norm = nnx.data(None), nnx.data(None)
         if expansion > 1:
@@ -76,10 +96,14 @@ class EfficientNetB0(nnx.Module):
             for i in range(repeats):
                 blocks.append(
                     Block(
-                        n_in, scale(channels), expansion=expansion, kernel=kernel,
-                        stride=1 if i else stride, rngs=rngs,
+                        n_in,
+                        scale(channels),
+                        expansion=expansion,
+                        kernel=kernel,
+                        stride=1 if i else stride,
+                        rngs=rngs,
                     )
-                )  # fmt: skip
+                )
                 n_in = scale(channels)
         self.blocks, self.features = nnx.List(blocks), 40 * width
         self.top, self.top_norm = (

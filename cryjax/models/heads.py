@@ -23,9 +23,17 @@ class Projector(nnx.Module):
     """
 
     def __init__(
-        self, features: int, *, hidden: int = 512, dim: int = 512, layers: int = 2,
-        norm: bool = True, last_norm: bool = False, use_bias: bool = True, rngs: nnx.Rngs,
-    ):  # fmt: skip
+        self,
+        features: int,
+        *,
+        hidden: int = 512,
+        dim: int = 512,
+        layers: int = 2,
+        norm: bool = True,
+        last_norm: bool = False,
+        use_bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
         """Args are sizes.
 
         Args:
@@ -41,9 +49,13 @@ class Projector(nnx.Module):
         if layers < 1:
             raise ValueError(f"projector.layers must be at least 1, got {layers}")
         self.settings = {
-            "hidden": hidden, "dim": dim, "layers": layers, "norm": norm, "last_norm": last_norm,
+            "hidden": hidden,
+            "dim": dim,
+            "layers": layers,
+            "norm": norm,
+            "last_norm": last_norm,
             "use_bias": use_bias,
-        }  # fmt: skip
+        }
         sizes = [features, *[hidden] * (layers - 1)]
         pairs = itertools.pairwise(sizes)
         self.hidden = nnx.List([linear(a, b, use_bias=use_bias, rngs=rngs) for a, b in pairs])

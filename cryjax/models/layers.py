@@ -31,8 +31,17 @@ def _bias(n_in: int) -> Any:
 class Conv(nnx.Module):
     """A 2-d convolution with a square kernel, torch's symmetric padding and, if wanted, a bias."""
 
-    def __init__(self, n_in: int, n_out: int, *, kernel: int = 3, stride: int = 1, init=TORCH_INIT,
-                 use_bias: bool = False, rngs: nnx.Rngs):  # fmt: skip
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        init=TORCH_INIT,
+        use_bias: bool = False,
+        rngs: nnx.Rngs,
+    ):
         self.kernel = nnx.Param(init(rngs.params(), (kernel, kernel, n_in, n_out)))
         self.bias = nnx.data(None)
         if use_bias:
@@ -54,11 +63,21 @@ def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
 class ConvNorm(nnx.Module):
     """Convolution, batch normalisation, and ReLU unless told otherwise."""
 
-    def __init__(self, n_in: int, n_out: int, *, kernel: int = 3, stride: int = 1,
-                 relu: bool = True, init=TORCH_INIT, use_bias: bool = False,
-                 rngs: nnx.Rngs):  # fmt: skip
-        self.conv = Conv(n_in, n_out, kernel=kernel, stride=stride, init=init, use_bias=use_bias,
-                         rngs=rngs)  # fmt: skip
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        relu: bool = True,
+        init=TORCH_INIT,
+        use_bias: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = Conv(
+            n_in, n_out, kernel=kernel, stride=stride, init=init, use_bias=use_bias, rngs=rngs
+        )
         self.norm = batch_norm(n_out, rngs=rngs)
         self.relu, self.remat = relu, False
 

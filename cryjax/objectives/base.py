@@ -49,9 +49,14 @@ class OnViews(nnx.Module):
     views = 2
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, projector: dict[str, Any],
-        batch_norm: str = "separate", rngs: nnx.Rngs,
-    ):  # fmt: skip
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        projector: dict[str, Any],
+        batch_norm: str = "separate",
+        rngs: nnx.Rngs,
+    ):
         """Args are the parts.
 
         Args:

@@ -19,9 +19,15 @@ class BYOLA(WithTeacher):
     """
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, projector: dict[str, Any] | None = None,
-        decay: float = 0.99, batch_norm: str = "separate", rngs: nnx.Rngs,
-    ):  # fmt: skip
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        projector: dict[str, Any] | None = None,
+        decay: float = 0.99,
+        batch_norm: str = "separate",
+        rngs: nnx.Rngs,
+    ):
         """Args are the parts and settings.
 
         Args:

@@ -21,10 +21,16 @@ class COLA(OnViews):
     """
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, projector: dict[str, Any] | None = None,
-        similarity: str = "bilinear", temperature: float = 0.2, batch_norm: str = "separate",
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        projector: dict[str, Any] | None = None,
+        similarity: str = "bilinear",
+        temperature: float = 0.2,
+        batch_norm: str = "separate",
         rngs: nnx.Rngs,
-    ):  # fmt: skip
+    ):
         """Args are the parts and settings.
 
         Args:

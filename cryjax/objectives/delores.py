@@ -19,10 +19,16 @@ class DeLoResS(OnViews):
     """Ghosh et al. 2022, https://arxiv.org/abs/2203.13628: Barlow Twins on sound."""
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, projector: dict[str, Any] | None = None,
-        on_weight: float = 1.0, off_weight: float = 0.0051, batch_norm: str = "separate",
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        projector: dict[str, Any] | None = None,
+        on_weight: float = 1.0,
+        off_weight: float = 0.0051,
+        batch_norm: str = "separate",
         rngs: nnx.Rngs,
-    ):  # fmt: skip
+    ):
         """Args are the parts and settings.
 
         Args:
@@ -75,9 +81,15 @@ class DeLoResM(WithTeacher):
     """
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, projector: dict[str, Any] | None = None,
-        decay: float = 0.999, rngs: nnx.Rngs, **settings: Any,
-    ):  # fmt: skip
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        projector: dict[str, Any] | None = None,
+        decay: float = 0.999,
+        rngs: nnx.Rngs,
+        **settings: Any,
+    ):
         """Args are the parts and settings.
 
         Args:

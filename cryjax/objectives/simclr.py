@@ -19,10 +19,16 @@ class SimCLR(OnViews):
     """
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, temperature: float = 0.2,
-        projector: dict[str, Any] | None = None, batch_norm: str = "separate", predictor: int = 0,
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        temperature: float = 0.2,
+        projector: dict[str, Any] | None = None,
+        batch_norm: str = "separate",
+        predictor: int = 0,
         rngs: nnx.Rngs,
-    ):  # fmt: skip
+    ):
         """Args are the parts and settings.
 
         Args:

@@ -54,9 +54,16 @@ class SLICER(WithTeacher):
     """
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, projector: dict[str, Any] | None = None,
-        decay: float = 0.999, batch_norm: str = "separate", rngs: nnx.Rngs, **settings: Any,
-    ):  # fmt: skip
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        projector: dict[str, Any] | None = None,
+        decay: float = 0.999,
+        batch_norm: str = "separate",
+        rngs: nnx.Rngs,
+        **settings: Any,
+    ):
         """Args are the parts and settings.
 
         Args:
@@ -100,9 +107,11 @@ class SLICER(WithTeacher):
         queries = self.projector(h_a), self.projector(h_b)
         rows = self._instances(queries, self.of_each(self.teach, views))
         cluster = losses.cluster_contrast(
-            self.cluster_head(h_a), self.cluster_head(h_b),
-            temperature=chosen.cluster_temperature, entropy_weight=chosen.entropy_weight,
-        )  # fmt: skip
+            self.cluster_head(h_a),
+            self.cluster_head(h_b),
+            temperature=chosen.cluster_temperature,
+            entropy_weight=chosen.entropy_weight,
+        )
         metrics = {"instance_loss": rows.mean(), "cluster_loss": cluster}
         metrics |= by_source(rows, batch) | losses.health(h_a, *queries)
         return rows.mean() + chosen.cluster_weight * cluster, metrics

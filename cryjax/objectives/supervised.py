@@ -30,9 +30,16 @@ class Supervised(OnViews):
     views = 1
 
     def __init__(
-        self, encoder: Any, policy: Policy, *, class_weights: Sequence[float], head: str = "linear",
-        angle: tuple[float, float] = (0.2, 30.0), mixup: float = 0.0, rngs: nnx.Rngs,
-    ):  # fmt: skip
+        self,
+        encoder: Any,
+        policy: Policy,
+        *,
+        class_weights: Sequence[float],
+        head: str = "linear",
+        angle: tuple[float, float] = (0.2, 30.0),
+        mixup: float = 0.0,
+        rngs: nnx.Rngs,
+    ):
         """Args are the parts and settings.
 
         Args:

@@ -64,9 +64,15 @@ class Judged:
             root = cache_root(self.corpus.sets[0], data["cache_dir"]) / "embeddings"
             about = {"encoder": self._encoder_settings(), "by": self._normalised_by()}
             self.kept[key] = embed_once(
-                root, about, encoder, self.corpus, self.rows, normaliser=policy.normaliser,
-                frames=data["frames"], hop=data["hop"],
-            )  # fmt: skip
+                root,
+                about,
+                encoder,
+                self.corpus,
+                self.rows,
+                normaliser=policy.normaliser,
+                frames=data["frames"],
+                hop=data["hop"],
+            )
         return self.kept[key]
 
     def labelled(self, seed: int) -> Split:
@@ -103,13 +109,21 @@ class Judged:
         heard = {f"{info['corpus']}/{g}" for g in self.corpus.groups[self.split.train]}
         known = mode in PRETRAINED and self.meta
         return {
-            "encoder": self._encoder_settings(), "projector": {}, "scores": {}, "selected_by": "",
-            "normalise": self._normalised_by(), "spec": self.corpus.spec.to_json(),
+            "encoder": self._encoder_settings(),
+            "projector": {},
+            "scores": {},
+            "selected_by": "",
+            "normalise": self._normalised_by(),
+            "spec": self.corpus.spec.to_json(),
             "statistics": list(self.meta["statistics"] if known else self.statistics),
-            "frames": data["frames"], "hop": data["hop"], "step": step, "config": self.config,
-            "data": describe(self.corpus), "trained_as": mode,
+            "frames": data["frames"],
+            "hop": data["hop"],
+            "step": step,
+            "config": self.config,
+            "data": describe(self.corpus),
+            "trained_as": mode,
             "pretrained_groups": sorted(heard | set(self.meta.get("pretrained_groups", []))),
-        }  # fmt: skip
+        }
 
     def policy(self, statistics: tuple[float, float]) -> Policy:
         """What comes before an encoder: the config's augmentations, the checkpoint's scale."""

@@ -37,9 +37,12 @@ def _fit(judged: Judged, x: np.ndarray, seeds: list[int], config: Config) -> tup
             plan += [(seed, fraction, strength) for strength in strengths]
             counted += [mask] * len(strengths)
     fits = fit_many(
-        x[: len(train)], labels, np.array(counted), np.array([p[2] for p in plan]),
+        x[: len(train)],
+        labels,
+        np.array(counted),
+        np.array([p[2] for p in plan]),
         classes=len(judged.corpus.classes),
-    )  # fmt: skip
+    )
     return fits, zip(plan, [int(c.sum()) for c in counted], strict=True)
 
 

@@ -67,9 +67,14 @@ def _knn_score(config: Config, corpus: Corpus, objective: Any):
         )
         old = owner < len(bank)
         votes = knn_votes(
-            out[~old], owner[~old], out[old], owner[old], corpus.labels[rows[owner[old]]],
-            k=knn["k"], classes=len(corpus.classes),
-        )  # fmt: skip
+            out[~old],
+            owner[~old],
+            out[old],
+            owner[old],
+            corpus.labels[rows[owner[old]]],
+            k=knn["k"],
+            classes=len(corpus.classes),
+        )
         shares = vote_over_windows(votes, owner[~old] - len(bank), len(query))
         found = score(shares, corpus.labels[query])
         return {KNN: found["balanced_accuracy"], "knn_accuracy": found["accuracy"]}
@@ -175,25 +180,41 @@ def run(config: Config, workdir: pathlib.Path) -> None:
     if main:
         rows_log = MetricLog(workdir, resumed_step=start, tensorboard=log["tensorboard"])
     sampling = Sampling(
-        data["frames"], views=objective.views, distance=data["distance"],
+        data["frames"],
+        views=objective.views,
+        distance=data["distance"],
         backgrounds=objective.policy.backgrounds,
         replay=round(data["replay_fraction"] * config["batch_size"]),
-    )  # fmt: skip
+    )
 
     def batches(first: int) -> Batches:
         return make_batches(
-            corpus, pool, sampling, batch_size=config["batch_size"], seed=seed, start_step=first,
-            process=processes(), prefetch=data["prefetch"],
-        )  # fmt: skip
+            corpus,
+            pool,
+            sampling,
+            batch_size=config["batch_size"],
+            seed=seed,
+            start_step=first,
+            process=processes(),
+            prefetch=data["prefetch"],
+        )
 
     plan = Run(
-        config["objective"]["name"], steps, config["batch_size"],
-        log_every=log["every"], eval_every=config["knn"]["every"], save_every=config["save_every"],
+        config["objective"]["name"],
+        steps,
+        config["batch_size"],
+        log_every=log["every"],
+        eval_every=config["knn"]["every"],
+        save_every=config["save_every"],
         evaluate=_knn_score(config, corpus, objective) if config["knn"]["every"] else None,
-        save=checkpoints.save, restore=checkpoints.restore, passed=checkpoints.passed,
-        tolerance=Tolerance(**config["non_finite"]), log=rows_log, quiet=not main,
+        save=checkpoints.save,
+        restore=checkpoints.restore,
+        passed=checkpoints.passed,
+        tolerance=Tolerance(**config["non_finite"]),
+        log=rows_log,
+        quiet=not main,
         profile=workdir / "profile" if config["profile"] else None,
-    )  # fmt: skip
+    )
     step = make_step(graphdef, tx, accumulate=config["accumulate"])
     try:
         run_loop(state, step, batches, jax.random.key(seed), mesh, plan)

@@ -37,8 +37,12 @@ def _build(mode: str, judged: Judged, settings: ProbeSettings, keep: bool):
     return build
 
 
-def make_probe(mode: str, judged: Judged, corpus: Callable[[int], Corpus] | None = None,
-                split: Callable[[int], Split] | None = None) -> Probe:  # fmt: skip
+def make_probe(
+    mode: str,
+    judged: Judged,
+    corpus: Callable[[int], Corpus] | None = None,
+    split: Callable[[int], Split] | None = None,
+) -> Probe:
     """The probe of a mode; corpus and split are those of the labels unless given, by seed."""
     config, data = judged.config, judged.config["data"]
     chosen = config["probe"]
@@ -59,9 +63,13 @@ def make_probe(mode: str, judged: Judged, corpus: Callable[[int], Corpus] | None
 
     unlabelled = (judged.split.train, round(config["semi"]["ratio"] * final.batch_size))
     return Probe(
-        mode, _build(mode, judged, final, keep), corpus or (kept if keep else judged.hidden),
-        split or judged.labelled, final, unlabelled=unlabelled if mode in SEMI else None,
-    )  # fmt: skip
+        mode,
+        _build(mode, judged, final, keep),
+        corpus or (kept if keep else judged.hidden),
+        split or judged.labelled,
+        final,
+        unlabelled=unlabelled if mode in SEMI else None,
+    )
 
 
 def _surest(scores: np.ndarray, most: int, threshold: float) -> np.ndarray:

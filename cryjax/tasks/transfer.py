@@ -62,11 +62,15 @@ def _knn(mode: str, judged: Judged, seed: int, _: MetricLog | None) -> Arrays:
         asked = (owner >= first) & (owner < first + len(wanted))
         known = asked if mode == "knn_within" else labelled
         votes = knn_votes(
-            h[asked], owner[asked], h[known], owner[known],
+            h[asked],
+            owner[asked],
+            h[known],
+            owner[known],
             judged.corpus.labels[rows[owner[known]]],
-            k=judged.config["knn"]["k"], classes=len(judged.corpus.classes),
+            k=judged.config["knn"]["k"],
+            classes=len(judged.corpus.classes),
             compat=judged.config["knn"]["compat"],
-        )  # fmt: skip
+        )
         found[part] = vote_over_windows(votes, owner[asked] - first, len(wanted))
     return found
 
@@ -81,8 +85,12 @@ def _keep(mode: str, judged: Judged, workdir: pathlib.Path, seed: int):
         folder = workdir / "best" / f"{mode}-seed{seed}"
         save_model(folder, {"encoder": network["encoder"]}, judged.describe_trained(mode, step))
         head = nnx.to_pure_dict(nnx.state(network["head"]))
-        arrays = {"kernel": head["out"]["kernel"], "bias": head["out"]["bias"],
-                  "mean": head["mean"], "std": head["std"]}  # fmt: skip
+        arrays = {
+            "kernel": head["out"]["kernel"],
+            "bias": head["out"]["bias"],
+            "mean": head["mean"],
+            "std": head["std"],
+        }
         classes = np.array(judged.corpus.classes)
         np.savez(folder / "classifier.npz", allow_pickle=False, classes=classes, **arrays)
 
@@ -160,9 +168,13 @@ def run(config: Config, workdir: pathlib.Path) -> None:
 
 
 def publish(
-    workdir: pathlib.Path, judged: Judged, outcomes: list[Outcome], facts: dict[str, Any],
-    curves: list[pathlib.Path] | None = None, more: dict[str, Any] | None = None,
-) -> None:  # fmt: skip
+    workdir: pathlib.Path,
+    judged: Judged,
+    outcomes: list[Outcome],
+    facts: dict[str, Any],
+    curves: list[pathlib.Path] | None = None,
+    more: dict[str, Any] | None = None,
+) -> None:
     """Writes tables, predictions and report, and prints the first.
 
     Args:
@@ -177,10 +189,13 @@ def publish(
     data, lengths = judged.config["data"], judged.corpus.lengths
     patches = window_counts(lengths, frames=data["frames"], hop=data["hop"])
     extra = clinic.tables(
-        outcomes, judged.corpus, chosen, shown=report.drawn(outcomes),
+        outcomes,
+        judged.corpus,
+        chosen,
+        shown=report.drawn(outcomes),
         leaky="LEAKY" in f"{facts['split rule']} {facts['selection']}",
         patches=patches,
-    )  # fmt: skip
+    )
     rows = table.save(workdir, outcomes, judged.corpus, facts, extra)
     print("\n" + table.as_markdown(rows, facts["title"]))
     config = judged.config | (more or {})
@@ -191,9 +206,13 @@ def publish(
 
 
 def report_parts(
-    judged: Judged, outcomes: list[Outcome], rows: list[dict], facts: dict, config: Config,
+    judged: Judged,
+    outcomes: list[Outcome],
+    rows: list[dict],
+    facts: dict,
+    config: Config,
     curves: list[pathlib.Path] | None = None,
-) -> report.Parts:  # fmt: skip
+) -> report.Parts:
     """Everything the report shows, embeddings of the test recordings included."""
     mode = "linear" if judged.encoder is not None else "scratch"
     h, owner = judged.embeddings(mode, config["seed"])
@@ -202,6 +221,13 @@ def report_parts(
     if curves is None:
         curves = [pathlib.Path(config["checkpoint"])] if config["checkpoint"] else []
     return report.Parts(
-        corpus=judged.corpus, split=judged.split, outcomes=outcomes, rows=rows, facts=facts,
-        config=json.loads(json.dumps(config)), embeddings=h, owner=owner, curves=curves,
-    )  # fmt: skip
+        corpus=judged.corpus,
+        split=judged.split,
+        outcomes=outcomes,
+        rows=rows,
+        facts=facts,
+        config=json.loads(json.dumps(config)),
+        embeddings=h,
+        owner=owner,
+        curves=curves,
+    )

@@ -66,8 +66,13 @@ def run(config: Config, workdir: pathlib.Path) -> None:
     same = np.array([s for _, _, s in kept])
     rate, threshold = equal_error_rate(score, same)
     low, high = _interval(score, same, np.array([[a, b] for a, b, _ in kept]).T)
-    found = {"equal_error_rate": rate, "interval": [low, high], "threshold": threshold,
-             "pairs": len(kept), "left_out": len(pairs) - len(kept)}  # fmt: skip
+    found = {
+        "equal_error_rate": rate,
+        "interval": [low, high],
+        "threshold": threshold,
+        "pairs": len(kept),
+        "left_out": len(pairs) - len(kept),
+    }
     save_json(workdir / "metrics.json", found)
     text = f"EER {100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] over babies"
     print(f"{text}, {len(kept)} pairs, {found['left_out']} without both recordings")

@@ -86,9 +86,12 @@ def _in_parts(value_and_grad: Callable, parts: int) -> Callable:
 
 
 def make_step(
-    graphdef: Any, tx: optax.GradientTransformation, trainable: Any = nnx.Param, *,
+    graphdef: Any,
+    tx: optax.GradientTransformation,
+    trainable: Any = nnx.Param,
+    *,
     accumulate: int = 1,
-) -> Step:  # fmt: skip
+) -> Step:
     """Builds the jitted update.
 
     An update whose loss or gradient is not finite changes nothing but the step's number: not the
@@ -127,7 +130,10 @@ def make_step(
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, tuple(state[1:]))
         skipped = 1.0 - finite.astype(jnp.float32)
         return TrainState(state.step + 1, *kept), {
-            "loss": loss, "grad_norm": norm, "skipped": skipped, **metrics,
-        }  # fmt: skip
+            "loss": loss,
+            "grad_norm": norm,
+            "skipped": skipped,
+            **metrics,
+        }
 
     return jax.jit(step, donate_argnums=0)

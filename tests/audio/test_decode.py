@@ -68,9 +68,13 @@ def broken(name, path):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("text", "not readable"), ("empty", "not readable"), ("header", "not readable"),
-     ("truncated", "truncated: .* bytes missing")],
-)  # fmt: skip
+    [
+        ("text", "not readable"),
+        ("empty", "not readable"),
+        ("header", "not readable"),
+        ("truncated", "truncated: .* bytes missing"),
+    ],
+)
 def test_damaged_files_name_themselves_and_a_remedy(wav, name, reason):
     path = wav()
     broken(name, path)

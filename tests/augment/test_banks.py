@@ -54,9 +54,13 @@ def test_k_mix_selects_as_the_release(golden):
     np.testing.assert_array_equal(query, g["x_cluster"])
     for shift in (0, 50):  # the oldest need not stand first
         mask = bank.far_candidates(
-            query, jnp.roll(members, shift), centroids, jnp.array(200), jnp.array(shift),
+            query,
+            jnp.roll(members, shift),
+            centroids,
+            jnp.array(200),
+            jnp.array(shift),
             top_k=int(g["top_k"]),
-        )  # fmt: skip
+        )
         for row, wanted in zip(np.asarray(mask), g["candidates"], strict=True):
             got = (np.flatnonzero(row) - shift) % 200
             np.testing.assert_array_equal(sorted(got), wanted[wanted >= 0])
@@ -65,8 +69,9 @@ def test_k_mix_selects_as_the_release(golden):
 def test_k_mix_mixes_far_once_the_bank_has_enough():
     policy = build_policy(
         {"order": "normalise,k_mix", "k_mix": {"size": 8, "clusters": 2, "top_k": 2}},
-        frames=4, mels=2,
-    )  # fmt: skip
+        frames=4,
+        mels=2,
+    )
     mix = policy.banks["k_mix"]
     mix.fit(jnp.array([[2.0, 0.0], [0.0, 3.0]]))
     low, high = jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0])

@@ -24,9 +24,11 @@ def test_neighbours_keys_and_rows_have_nothing_in_common():
     a, b = (np.asarray(cheap_normal(jax.random.key(k), (32, 101, 96))) for k in (0, 1))
     flat = a.reshape(len(a), -1)
     pairs = {
-        "keys": (a, b), "time": (a[:, 1:], a[:, :-1]), "bands": (a[..., 1:], a[..., :-1]),
+        "keys": (a, b),
+        "time": (a[:, 1:], a[:, :-1]),
+        "bands": (a[..., 1:], a[..., :-1]),
         "rows": (flat[1:], flat[:-1]),
-    }  # fmt: skip
+    }
     for name, (x, y) in pairs.items():
         assert abs(np.corrcoef(x.ravel(), y.ravel())[0, 1]) < 0.01, name
     between = np.corrcoef(flat) - np.eye(len(flat))

@@ -98,9 +98,8 @@ def test_moves_equal_the_original(golden):
         ("time_shift_17", shift.roll(mel, jnp.array([17]), axis=1)),
         ("freq_shift_4", shift.roll(mel, jnp.array([4]), axis=2)),
         ("time_reversal", shift.time_reversal(jax.random.key(0), mel, probability=1.0)),
-        ("blur_k5x3_s1.0",
-         shift.smooth(mel, jnp.array([5]), jnp.array([3]), sigma=1.0, widest=7)),
-    ):  # fmt: skip
+        ("blur_k5x3_s1.0", shift.smooth(mel, jnp.array([5]), jnp.array([3]), sigma=1.0, widest=7)),
+    ):
         np.testing.assert_allclose(got[0], g[name], atol=1e-5, err_msg=name)
 
 
@@ -175,9 +174,7 @@ def views(batch=8, frames=101):
 @pytest.mark.slow
 def test_equal_keys_give_equal_views_and_views_differ():
     policy, (mel, background) = build_policy(POLICY), views()
-    once, again, other = (
-        policy(jax.random.key(k), mel, background) for k in (0, 0, 1)
-    )  # fmt: skip
+    once, again, other = (policy(jax.random.key(k), mel, background) for k in (0, 0, 1))
     np.testing.assert_array_equal(once, again)
     assert (once != other).any()
     same = policy(jax.random.key(0), mel.at[:, 1].set(mel[:, 0]), background)
@@ -190,12 +187,14 @@ def test_strength_zero_is_the_identity():
         {
             "order": "mix_back,crop,compress,spec_augment,noise,blur,linear_fader,normalise",
             "mix_back": {"alpha": 0.0},
-            "blur": {"widest": 1}, "linear_fader": {"gain": 0.0},
+            "blur": {"widest": 1},
+            "linear_fader": {"gain": 0.0},
             "crop": {"scale": (1.0, 1.0), "ratio": (96 / 101, 96 / 101)},
-            "compress": {"low": 1.0}, "noise": {"max_std": 0.0},
+            "compress": {"low": 1.0},
+            "noise": {"max_std": 0.0},
             "spec_augment": {"max_bands": 1, "max_frames": 1},
         }
-    )  # fmt: skip
+    )
     got = calm(jax.random.key(0), mel, background)
     np.testing.assert_allclose(got, mel, atol=1e-5)
 

@@ -29,18 +29,31 @@ def make_corpus(tmp_path):
             size = path.stat().st_size
             infos.append({"name": path.name, "sha256": digest, "bytes": size, "clips": len(part)})
         clips = [
-            Clip(f"{i}.wav", label=labels[i % len(labels)], group=f"g{i}", split=split,
-                 extra={"frames": str(len(m)), "mel_sum": repr(float(m.astype(float).sum())),
-                        "mel_square_sum": repr(float((m.astype(float) ** 2).sum()))})
+            Clip(
+                f"{i}.wav",
+                label=labels[i % len(labels)],
+                group=f"g{i}",
+                split=split,
+                extra={
+                    "frames": str(len(m)),
+                    "mel_sum": repr(float(m.astype(float).sum())),
+                    "mel_square_sum": repr(float((m.astype(float) ** 2).sum())),
+                },
+            )
             for i, m in enumerate(mels)
-        ]  # fmt: skip
+        ]
         save_csv(folder / "clips.csv", to_rows(clips))
         digest = hashlib.sha256((folder / "clips.csv").read_bytes()).hexdigest()
         shards.save_json(
             folder / "manifest.json",
-            {"schema": 1, "spec": spec.to_json(), "classes": sorted(set(labels)),
-             "shards": infos, "clips_sha256": digest},
-        )  # fmt: skip
+            {
+                "schema": 1,
+                "spec": spec.to_json(),
+                "classes": sorted(set(labels)),
+                "shards": infos,
+                "clips_sha256": digest,
+            },
+        )
         return folder, mels
 
     return make

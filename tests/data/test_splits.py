@@ -38,8 +38,10 @@ def test_folds_are_no_worse_than_scikit_learns():
         theirs[test] = i
 
     def imbalance(parts):
-        counts = [[sum(p == i and y == c for p, y in zip(parts, labels, strict=True)) for c in "ab"]
-                  for i in range(5)]  # fmt: skip
+        counts = [
+            [sum(p == i and y == c for p, y in zip(parts, labels, strict=True)) for c in "ab"]
+            for i in range(5)
+        ]
         return np.std(np.array(counts) / np.sum(counts, axis=0), axis=0).mean()
 
     assert imbalance(ours) <= imbalance(theirs) * 1.2

@@ -101,9 +101,12 @@ def test_mels_and_statistics_are_those_of_the_recordings(source, tmp_path):
     run(source, tmp_path / "out")
     corpus = open_corpus([str(tmp_path / "out")])
     rows = corpus.rows(["train"])
-    values = np.concatenate([
-        corpus.frames.gather(np.array([r]), np.array([0]), int(corpus.lengths[r]))[0] for r in rows
-    ]).astype(np.float64)  # fmt: skip
+    values = np.concatenate(
+        [
+            corpus.frames.gather(np.array([r]), np.array([0]), int(corpus.lengths[r]))[0]
+            for r in rows
+        ]
+    ).astype(np.float64)
     np.testing.assert_allclose(corpus.statistics(rows), [values.mean(), values.std()], rtol=1e-6)
     assert corpus.lengths.min() == 101  # short recordings are tiled to one second
     info = json.loads((tmp_path / "out" / "manifest.json").read_text())

@@ -24,10 +24,12 @@ APP = "0D1AD73E-4C5E-45F3-85C4-9A3CB71E8856"
 
 def test_donateacry_reads_both_layouts(tmp_path):
     tree(
-        tmp_path, f"hungry/{APP.lower()}-1430738409-1.0-m-04-hu.wav",
-        f"{APP}-1430738409123-1.7-f-72-dk.caf.caf", f"{APP}-1430738409-001-1.7-f-22-ch.3gp",
+        tmp_path,
+        f"hungry/{APP.lower()}-1430738409-1.0-m-04-hu.wav",
+        f"{APP}-1430738409123-1.7-f-72-dk.caf.caf",
+        f"{APP}-1430738409-001-1.7-f-22-ch.3gp",
         "x.wav",
-    )  # fmt: skip
+    )
     clips = donateacry.find(tmp_path, 0)
     assert len(clips) == 3
     assert {c.group for c in clips} == {APP}
@@ -48,8 +50,11 @@ def test_esc_reads_both_layouts(tmp_path):
     )
     clip = esc.find(fifty, 0)[0]
     assert (clip.path, clip.label, clip.group, clip.split) == (
-        "audio/1-100032-A-0.wav", "dog", "100032", "fold1",
-    )  # fmt: skip
+        "audio/1-100032-A-0.wav",
+        "dog",
+        "100032",
+        "fold1",
+    )
 
 
 def test_fsdnoisy18k_reads_its_tables(tmp_path):

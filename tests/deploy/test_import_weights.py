@@ -28,8 +28,14 @@ VALUES = 96e4
 
 def imported(tmp_path, kind, arrays, *more):
     np.savez(tmp_path / "weights.npz", **arrays)
-    import_weights.main([f"--kind={kind}", f"--source={tmp_path / 'weights.npz'}",
-                         f"--out={tmp_path / 'out'}", *more])  # fmt: skip
+    import_weights.main(
+        [
+            f"--kind={kind}",
+            f"--source={tmp_path / 'weights.npz'}",
+            f"--out={tmp_path / 'out'}",
+            *more,
+        ]
+    )
     return load_model(tmp_path / "out")
 
 
@@ -151,7 +157,10 @@ def test_what_is_missing_on_the_command_line_is_said(tmp_path, golden):
     with pytest.raises(SystemExit, match="No such file"):
         import_weights.main(["--kind=panns_cnn14", "--source=absent.npz", f"--out={tmp_path}"])
     run = subprocess.run(
-        [sys.executable, "-m", "cryjax.deploy.import_weights", "--help"], check=True,
-        capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[2],
-    )  # fmt: skip
+        [sys.executable, "-m", "cryjax.deploy.import_weights", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
     assert "uclser_vgg" in run.stdout

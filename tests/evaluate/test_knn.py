@@ -67,6 +67,9 @@ def test_uclsers_three_accuracies(golden):
     scores = average_over(softmax(g["features"] @ g["weight"]), g["clip_id"], 120)
     np.testing.assert_array_equal(scores.argmax(axis=1), g["pred"])
     found = three_accuracies(scores, g["clip_label"], np.bincount(g["clip_id"]))
-    for name, key in (("macro", "macro"), ("micro", "micro_plain"),
-                      ("micro, patch-weighted", "micro_patch_weighted")):  # fmt: skip
+    for name, key in (
+        ("macro", "macro"),
+        ("micro", "micro_plain"),
+        ("micro, patch-weighted", "micro_patch_weighted"),
+    ):
         np.testing.assert_allclose(100 * found[name], g[key], rtol=1e-9)

@@ -99,8 +99,9 @@ def test_brier_ece_and_weights(classes):
             slow += mine.mean() * abs(confidence[mine].mean() - hit[mine].mean())
     np.testing.assert_allclose(found["ece"], slow)
     twice = np.random.default_rng(0).integers(0, 4, 300)
-    repeated = calibration(np.repeat(test.scores, twice, 0), np.repeat(test.labels, twice),
-                           np.ones((1, twice.sum())))  # fmt: skip
+    repeated = calibration(
+        np.repeat(test.scores, twice, 0), np.repeat(test.labels, twice), np.ones((1, twice.sum()))
+    )
     weighted = calibration(*test[:2], twice[None].astype(float))
     for name in found:
         np.testing.assert_allclose(weighted[name], repeated[name])

@@ -19,7 +19,7 @@ from cryjax.models import (
     SimpleCNN,
     build_encoder,
     recurrent,
-)  # fmt: skip
+)
 from cryjax.models.__main__ import describe
 from cryjax.models.heads import Classifier, CosineClassifier, Projector
 from cryjax.models.layers import Dropout, in_eval_mode
@@ -30,8 +30,11 @@ from cryjax.types import Moved
 
 def set_gru(gru, w_ih, w_hh, b_ih, b_hh):
     for variable, value in (
-        (gru.w_in, w_ih.T), (gru.w_state, w_hh.T), (gru.b_in, b_ih), (gru.b_state, b_hh),
-    ):  # fmt: skip
+        (gru.w_in, w_ih.T),
+        (gru.w_state, w_hh.T),
+        (gru.b_in, b_ih),
+        (gru.b_state, b_hh),
+    ):
         assert variable.shape == value.shape
         variable[...] = jnp.asarray(value, jnp.float32)
 
@@ -59,10 +62,12 @@ def audio_ntt(g, **settings):
         conv, norm = encoder.blocks[i].conv, encoder.blocks[i].norm
         for variable, value in (
             (conv.kernel, g[f"p_conv{i}_w"].transpose(3, 2, 1, 0)),  # time comes first here
-            (conv.bias, g[f"p_conv{i}_b"]), (norm.scale, g[f"p_bn{i}_scale"]),
-            (norm.bias, g[f"p_bn{i}_bias"]), (norm.mean, g[f"p_bn{i}_mean"]),
+            (conv.bias, g[f"p_conv{i}_b"]),
+            (norm.scale, g[f"p_bn{i}_scale"]),
+            (norm.bias, g[f"p_bn{i}_bias"]),
+            (norm.mean, g[f"p_bn{i}_mean"]),
             (norm.var, g[f"p_bn{i}_var"]),
-        ):  # fmt: skip
+        ):
             assert variable.shape == value.shape
             variable[...] = jnp.asarray(value, jnp.float32)
     for layer, i in ((encoder.hidden, 0), (encoder.out, 1)):
@@ -125,7 +130,7 @@ def test_simple_cnn_of_the_practical(golden):
         (encoder.dense.bias, 15, (128,), 0.1, (0,)),
         (head.out.kernel, 16, (2, 128), 0.1, (1, 0)),
         (head.out.bias, 17, (2,), 0.1, (0,)),
-    ):  # fmt: skip
+    ):
         variable[...] = practical(seed, *shape, scale=scale).transpose(axes)
     mel = time_first(practical(18, 4, 1, 128, 64, scale=1.0))
     close(encoder.trunk(mel).sum(axis=(1, 3)), g["simplecnn_feat_sum_per_channel"])
@@ -143,9 +148,11 @@ def test_simple_cnn_of_the_practical(golden):
     for got, name in (
         (trunk["conv1"]["kernel"].transpose(3, 2, 1, 0), "conv1.w"),
         (trunk["conv1"]["bias"], "conv1.b"),
-        (trunk["conv2"]["bias"], "conv2.b"), (dense["bias"], "fc1.b"),
-        (out["out"]["kernel"].T, "fc2.w"), (out["out"]["bias"], "fc2.b"),
-    ):  # fmt: skip
+        (trunk["conv2"]["bias"], "conv2.b"),
+        (dense["bias"], "fc1.b"),
+        (out["out"]["kernel"].T, "fc2.w"),
+        (out["out"]["bias"], "fc2.b"),
+    ):
         want = g[f"simplecnn_grad/{name}"]
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
     for got, name in ((dense["kernel"], "fc1.w"), (trunk["conv2"]["kernel"], "conv2.w")):

@@ -129,9 +129,16 @@ def test_multiply_adds_are_those_of_the_card():
 
 @pytest.mark.parametrize(
     ("shape", "size", "stride"),
-    [((3, 2), 3, 1), ((4, 2), 3, 2), ((1, 1), 3, 1), ((16, 12), 3, 1), ((31, 26), 3, 2),
-     ((40, 31), 7, 2), ((9, 9), 1, 2)],
-)  # fmt: skip
+    [
+        ((3, 2), 3, 1),
+        ((4, 2), 3, 2),
+        ((1, 1), 3, 1),
+        ((16, 12), 3, 1),
+        ((31, 26), 3, 2),
+        ((40, 31), 7, 2),
+        ((9, 9), 1, 2),
+    ],
+)
 def test_convolution_and_its_gradients_are_xlas(shape, size, stride):
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (8, *shape, 5))

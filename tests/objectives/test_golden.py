@@ -110,9 +110,11 @@ def test_barlow_through_its_projector(golden):
     )
     np.testing.assert_allclose(value, g["proj_loss"], rtol=1e-4)
     for got, name in (
-        (grads[1], "y1"), (grads[2], "y2"), (grads[0]["hidden"][0]["kernel"].T, "w0"),
+        (grads[1], "y1"),
+        (grads[2], "y2"),
+        (grads[0]["hidden"][0]["kernel"].T, "w0"),
         (grads[0]["out"]["kernel"].T, "w2"),
-    ):  # fmt: skip
+    ):
         want = g[f"proj_grad_{name}"]
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-4 * np.abs(want).max())
 

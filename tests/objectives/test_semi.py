@@ -46,9 +46,14 @@ def build(name, **changes):
     rngs = nnx.Rngs(0)
     policy = build_policy({"order": "normalise"})
     return SEMI[name](
-        encoder(MELS, width=4, rngs=rngs, **kind), policy, rngs=rngs, class_weights=[1.0] * 3,
-        labelled=LABELLED, steps=10, **settings,
-    )  # fmt: skip
+        encoder(MELS, width=4, rngs=rngs, **kind),
+        policy,
+        rngs=rngs,
+        class_weights=[1.0] * 3,
+        labelled=LABELLED,
+        steps=10,
+        **settings,
+    )
 
 
 def batch(labels_of_others=-1):

@@ -83,8 +83,11 @@ def test_the_practical_validates_each_epoch_by_patient(smoke, tmp_path):
     again["data"]["frames"] = 64
     task.run(again, tmp_path / "again")
     assert [r["class"] for r in found["more"]["Per class"]] == [
-        "noise", "tone", "macro avg", "weighted avg",
-    ]  # fmt: skip
+        "noise",
+        "tone",
+        "macro avg",
+        "weighted avg",
+    ]
 
 
 def test_a_protocols_table_keeps_the_sources_figures_apart(smoke, prepared, tmp_path):
@@ -106,8 +109,9 @@ def test_a_protocols_table_keeps_the_sources_figures_apart(smoke, prepared, tmp_
     assert "<td>SC-V1: SLICER</td><td></td><td>94.8</td>" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["ubenwa", "uclser", "lape", "icbhi", "uclser_released",
-                                  "lape_released"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["ubenwa", "uclser", "lape", "icbhi", "uclser_released", "lape_released"]
+)
 def test_every_protocol_names_settings_that_exist(name):
     config = protocol.get_config(name).to_dict()
     plain = transfer.get_config().to_dict()
@@ -118,15 +122,20 @@ def test_every_protocol_names_settings_that_exist(name):
     assert all(set(row) <= set(columns) for row in config["published"].values())
     assert config["base"]["probe"]["settings"]["released"] == (name == "lape_released")
     assert ("seeds", {"ubenwa": 10, "lape_released": 1, "icbhi": 3}.get(name, 3)) == (
-        "seeds", config["base"]["seeds"],
-    )  # fmt: skip
+        "seeds",
+        config["base"]["seeds"],
+    )
 
 
 def test_checkpoints_multiply_the_rows():
     config = protocol.get_config("uclser").to_dict() | {"checkpoints": "a=x,b=y"}
     rows = ablate._rows(config)
-    assert list(rows) == ["larger noisy · a", "larger noisy · b", "small clean · a",
-                          "small clean · b"]  # fmt: skip
+    assert list(rows) == [
+        "larger noisy · a",
+        "larger noisy · b",
+        "small clean · a",
+        "small clean · b",
+    ]
     assert rows["small clean · b"]["checkpoint"] == "y"
     with pytest.raises(ValueError, match=r"name=workdir,..., got \['x'\]"):
         ablate._rows(config | {"checkpoints": "x"})

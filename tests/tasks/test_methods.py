@@ -18,7 +18,7 @@ from configs import (
     simclr,
     slicer,
     supervised,
-)  # fmt: skip
+)
 from cryjax.data.pipeline import Sampling, make_batches
 from cryjax.tasks import pretrain as pretrain_task
 from cryjax.tasks import transfer as transfer_task
@@ -31,15 +31,21 @@ from cryjax.train.optim import OptimSettings, build_optimiser
 from cryjax.train.state import create, make_step
 
 UBENWA = {
-    "augment.order": "time_warp,spec_augment,normalise", "augment.normalise.by": "patch_mean",
-    "augment.spec_augment.fill": "zero", "augment.time_warp.window": 4,
-    "objective.predictor": 8, "objective.projector.last_norm": True, "objective.temperature": 0.5,
-}  # fmt: skip
+    "augment.order": "time_warp,spec_augment,normalise",
+    "augment.normalise.by": "patch_mean",
+    "augment.spec_augment.fill": "zero",
+    "augment.time_warp.window": 4,
+    "objective.predictor": 8,
+    "objective.projector.last_norm": True,
+    "objective.temperature": 0.5,
+}
 RELEASED = {
-    "objective.queue_update": "sequential", "objective.entropy_weight": 0.0,
+    "objective.queue_update": "sequential",
+    "objective.entropy_weight": 0.0,
     "augment.order": "normalise,log_mixup,resize_crop,k_mix",
-    "augment.normalise.by": "running_released", "augment.log_mixup.size": 16,
-}  # fmt: skip
+    "augment.normalise.by": "running_released",
+    "augment.log_mixup.size": 16,
+}
 METHODS = {
     "simclr": (simclr, {}),
     "simclr_ubenwa": (simclr, UBENWA),
@@ -73,13 +79,18 @@ def losses_on(config, n_devices, steps=3):
     kept = {jax.tree_util.keystr(k) for k, _ in jax.tree_util.tree_leaves_with_path(state.params)}
     assert not any(word in k for k in kept for word in ("teacher", "queue", "banks", "normaliser"))
     mesh = jax.make_mesh(
-        (n_devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,),
+        (n_devices,),
+        ("data",),
+        axis_types=(jax.sharding.AxisType.Auto,),
         devices=jax.devices()[:n_devices],
-    )  # fmt: skip
+    )
     state, step = meshes.replicate(state, mesh), make_step(graphdef, tx)
-    sampling = Sampling(config["data"]["frames"], views=objective.views,
-                        distance=config["data"]["distance"],
-                        backgrounds=objective.policy.backgrounds)  # fmt: skip
+    sampling = Sampling(
+        config["data"]["frames"],
+        views=objective.views,
+        distance=config["data"]["distance"],
+        backgrounds=objective.policy.backgrounds,
+    )
     batches = make_batches(corpus, pool, sampling, batch_size=8, seed=0)
     rows = []
     for _ in range(steps):
@@ -161,10 +172,16 @@ def parameters(workdir):
 def test_adaptation_starts_from_a_checkpoint_and_logs_both_losses(
     smoke, generic, tmp_path, prepared
 ):
-    config = smoke(adapt, **FAST, init=str(generic), **{
-        "data.replay_dirs": str(prepared), "data.on_protected": "drop",
-        "data.replay_fraction": 0.25,
-    })  # fmt: skip
+    config = smoke(
+        adapt,
+        **FAST,
+        init=str(generic),
+        **{
+            "data.replay_dirs": str(prepared),
+            "data.on_protected": "drop",
+            "data.replay_fraction": 0.25,
+        },
+    )
     config["optim"]["learning_rate"] = 0.0
     pretrain_task.run(config, tmp_path)
     rows = load_metrics(tmp_path)
@@ -185,8 +202,11 @@ def test_adaptation_refuses_groups_that_validate_or_test(smoke, generic, tmp_pat
     own = smoke(adapt, **{"data.splits": "*", "data.replay_dirs": "", "data.replay_fraction": 0.0})
     with pytest.raises(ValueError, match="set data.on_protected=drop"):
         open_pool(open_data(own["data"]), own["data"])
-    other = smoke(adapt, init=str(generic), **{"encoder.width": 8, "data.replay_dirs": "",
-                                              "data.replay_fraction": 0.0})  # fmt: skip
+    other = smoke(
+        adapt,
+        init=str(generic),
+        **{"encoder.width": 8, "data.replay_dirs": "", "data.replay_fraction": 0.0},
+    )
     with pytest.raises(ValueError, match=r"holds another encoder: config.encoder.width: 4 there"):
         pretrain_task.run(other, tmp_path / "other")
 

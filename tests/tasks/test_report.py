@@ -37,12 +37,24 @@ def seen(judged, tmp_path_factory):
     page = (judged[0] / "report.html").read_text()
     (folder / "wrapper.html").write_text(WRAPPER.replace("PAGE", html.escape(page, quote=True)))
     done = subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
-         "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0",
-         f"--user-data-dir={folder / 'profile'}", "--dump-dom",
-         f"file://{folder / 'wrapper.html'}"],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        [
+            BROWSER,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=5000",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--enable-logging=stderr",
+            "--v=0",
+            f"--user-data-dir={folder / 'profile'}",
+            "--dump-dom",
+            f"file://{folder / 'wrapper.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     found = re.search(r"<pre id=.found.>(.*?)</pre>", done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -57,9 +69,17 @@ def test_tables_and_pictures_are_there(seen):
     assert len(seen["pictures"]) == 6
     assert min(seen["pictures"]) > 100
     assert min(seen["tables"]) >= 2
-    wanted = ["Not to be used for", "Results", "Operating points", "Calibration",
-              "Who is in which part", "Protocol", "Reporting checklist", "Environment",
-              "Config"]  # fmt: skip
+    wanted = [
+        "Not to be used for",
+        "Results",
+        "Operating points",
+        "Calibration",
+        "Who is in which part",
+        "Protocol",
+        "Reporting checklist",
+        "Environment",
+        "Config",
+    ]
     assert [h for h in wanted if h not in seen["headings"]] == []
     assert "kept apart from training" in seen["headline"]
 

@@ -57,11 +57,18 @@ def test_kill_minus_nine_at_any_moment_loses_no_bit(prepared, tmp_path):
 
     def command(workdir):
         return [
-            sys.executable, "-m", "cryjax.main", f"--config={ROOT}/configs/simclr.py:smoke",
-            f"--workdir={workdir}", f"--config.data.dirs={prepared}", f"--config.steps={steps}",
+            sys.executable,
+            "-m",
+            "cryjax.main",
+            f"--config={ROOT}/configs/simclr.py:smoke",
+            f"--workdir={workdir}",
+            f"--config.data.dirs={prepared}",
+            f"--config.steps={steps}",
             "--config.encoder.width=4",
-            "--config.save_every=3", "--config.log.every=1", "--config.knn.every=0",
-        ]  # fmt: skip
+            "--config.save_every=3",
+            "--config.log.every=1",
+            "--config.knn.every=0",
+        ]
 
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command(tmp_path / "straight"), env=env, check=True, capture_output=True)
@@ -170,8 +177,9 @@ def test_the_suite_pretrains_and_judges_and_continues(smoke, tmp_path, capsys):
     suite_task.run(config, tmp_path)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert {row["mode"]: row["folds"] for row in metrics["table"]["recording"]} == {
-        "majority": 2, "knn": 2,
-    }  # fmt: skip
+        "majority": 2,
+        "knn": 2,
+    }
     for fold in ("train", "val"):
         meta = load_meta(tmp_path / f"{fold}-seed0" / "pretrain")
         assert fold not in meta["config"]["data"]["splits"].split(",")

@@ -52,8 +52,17 @@ def run_counting(bad, steps=12, save_every=4, **settings):
     def batches(first):
         return ({"number": np.array([n])} for n in itertools.count(first))
 
-    plan = Run("test", steps, 1, log_every=2, save_every=save_every, save=save, restore=restore,
-               quiet=True, **settings)  # fmt: skip
+    plan = Run(
+        "test",
+        steps,
+        1,
+        log_every=2,
+        save_every=save_every,
+        save=save,
+        restore=restore,
+        quiet=True,
+        **settings,
+    )
     start = TrainState(jnp.int32(0), 0, {}, {})
     end = run(start, step, batches, jax.random.key(0), data_mesh(1), plan)
     return [n for n in range(40) if int(end.params) >> n & 1], saved, said
@@ -107,8 +116,14 @@ def test_a_signal_saves_and_stops():
     plan = Run("test", 9, 1, save=lambda at, *_: saved.append(at), quiet=True)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(PreemptedError, match="after step 3 of 9"):
-        run(TrainState(jnp.int32(0), 0, {}, {}), step, lambda _: itertools.repeat({}),
-            jax.random.key(0), data_mesh(1), plan)  # fmt: skip
+        run(
+            TrainState(jnp.int32(0), 0, {}, {}),
+            step,
+            lambda _: itertools.repeat({}),
+            jax.random.key(0),
+            data_mesh(1),
+            plan,
+        )
     assert saved == [3]
     assert signal.getsignal(signal.SIGTERM) is handler
 
@@ -175,8 +190,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     assert "checkpoint 4 is damaged" in said
     assert "continuing at step 2 of 4" in said
     assert (tmp_path / "run" / "damaged" / "4-0").is_dir()
-    for a, b in zip(*(jax.tree.leaves(nnx.state(load_model(w)[0])) for w in
-                      (trained, tmp_path / "run")), strict=True):  # fmt: skip
+    for a, b in zip(
+        *(jax.tree.leaves(nnx.state(load_model(w)[0])) for w in (trained, tmp_path / "run")),
+        strict=True,
+    ):
         np.testing.assert_array_equal(a, b)
     assert load_metrics(tmp_path / "run")[-1]["step"] == 4
 

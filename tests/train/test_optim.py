@@ -28,9 +28,11 @@ def test_schedules_reach_their_values():
 def test_ubenwas_schedule_is_that_of_its_code(golden, batch, warm, epochs):
     g = golden("ubenwa_losses")
     settings = OptimSettings(
-        learning_rate=0.03 * batch / 256, final=1e-8 * batch / 256, schedule="cosine",
+        learning_rate=0.03 * batch / 256,
+        final=1e-8 * batch / 256,
+        schedule="cosine",
         warmup=warm / epochs,
-    )  # fmt: skip
+    )
     rate = make_schedule(settings, 10 * epochs)
     got = [np.asarray(rate(int(step))) for step in g["lr_steps"]]
     np.testing.assert_allclose(got, g[f"lr_b{batch}_spe10_w{warm}_e{epochs}"], rtol=1e-4, atol=1e-9)
@@ -38,8 +40,14 @@ def test_ubenwas_schedule_is_that_of_its_code(golden, batch, warm, epochs):
 
 def test_a_part_keeps_the_peak_rate_and_long_gradients_are_cut():
     params = {"encoder": {"w": jnp.ones(4)}, "predictor": {"w": jnp.ones(4)}}
-    settings = OptimSettings(learning_rate=1.0, schedule="cosine", warmup=0.5, weight_decay=0.0,
-                             constant="predictor", clip=2.0)  # fmt: skip
+    settings = OptimSettings(
+        learning_rate=1.0,
+        schedule="cosine",
+        warmup=0.5,
+        weight_decay=0.0,
+        constant="predictor",
+        clip=2.0,
+    )
     tx = build_optimiser(settings, 10)
     grads = jax.tree.map(lambda p: 100 * p, params)
     moved: Any = tx.update(grads, tx.init(params), params)[0]

@@ -47,17 +47,27 @@ def noise(tmp_path_factory):
 def start(method, data, workdir, *, devices, process=(0, 1), port=0, steps=STEPS):
     """One process of a run, with so many devices of its own."""
     command = [
-        sys.executable, "-m", "cryjax.main", f"--config={ROOT}/configs/{method}.py:smoke",
-        f"--workdir={workdir}", f"--config.data.dirs={data}", f"--config.steps={steps}",
-        "--config.knn.every=0", "--config.log.every=1", f"--config.save_every={STEPS}",
-        "--config.optim.name=sgd", "--config.encoder.width=16", "--config.batch_size=16",
+        sys.executable,
+        "-m",
+        "cryjax.main",
+        f"--config={ROOT}/configs/{method}.py:smoke",
+        f"--workdir={workdir}",
+        f"--config.data.dirs={data}",
+        f"--config.steps={steps}",
+        "--config.knn.every=0",
+        "--config.log.every=1",
+        f"--config.save_every={STEPS}",
+        "--config.optim.name=sgd",
+        "--config.encoder.width=16",
+        "--config.batch_size=16",
         *SMALL[method],
-    ]  # fmt: skip
+    ]
     if process[1] > 1:
         command += [
-            f"--coordinator_address=localhost:{port}", f"--num_processes={process[1]}",
+            f"--coordinator_address=localhost:{port}",
+            f"--num_processes={process[1]}",
             f"--process_id={process[0]}",
-        ]  # fmt: skip
+        ]
     flags = f"--xla_force_host_platform_device_count={devices}"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -51,9 +51,11 @@ def updates(objective, n_devices, steps=3, rate=0.05, mode=None, data=None):
     chosen = nnx.Param if mode is None else trainable(objective, mode)
     graphdef, state = create(objective, tx, chosen)
     mesh = jax.make_mesh(
-        (n_devices,), ("data",), axis_types=(jax.sharding.AxisType.Auto,),
+        (n_devices,),
+        ("data",),
+        axis_types=(jax.sharding.AxisType.Auto,),
         devices=jax.devices()[:n_devices],
-    )  # fmt: skip
+    )
     state, step = meshes.replicate(state, mesh), make_step(graphdef, tx, chosen)
     metrics = {}
     for _ in range(steps):
@@ -100,8 +102,11 @@ def test_joint_batch_norm_differs_from_separate():
 def test_two_updates_are_those_of_the_original_code(golden):
     g, weights = golden("uclser_trainstep_vgg"), golden("uclser_vgg_weights")
     names = {f"encoder.{k}": v for k, v in vgg_names().items()}
-    names |= {"projector.hidden.0": "head.net1.0", "projector.norms.0": "head.net1.1",
-              "projector.out": "head.net1.3"}  # fmt: skip
+    names |= {
+        "projector.hidden.0": "head.net1.0",
+        "projector.norms.0": "head.net1.1",
+        "projector.out": "head.net1.3",
+    }
     objective = SimCLR(
         VGGLike(96, rngs=nnx.Rngs(0)), build_policy({"order": "normalise"}), rngs=nnx.Rngs(0)
     )
@@ -128,8 +133,12 @@ def compare(objective, g, names, when):
     seen = 0
     for path, theirs in names.items():
         node = at(objective, path)
-        for ours_, wanted in (("kernel", "weight"), ("scale", "weight"), ("bias", "bias"),
-                              ("mean", "running_mean")):  # fmt: skip
+        for ours_, wanted in (
+            ("kernel", "weight"),
+            ("scale", "weight"),
+            ("bias", "bias"),
+            ("mean", "running_mean"),
+        ):
             if hasattr(node, ours_) and f"{when}.{theirs}.{wanted}" in g:
                 want = g[f"{when}.{theirs}.{wanted}"]
                 want = ours(want) if ours_ == "kernel" else want

@@ -37,8 +37,9 @@ class Autoencoder(SemiSupervised):
     The decoder starts from h, whatever the encoder; the practical's card leaves it open.
     """
 
-    def __init__(self, encoder: Any, policy: Any, *, frames: int, mels: int, rngs: nnx.Rngs,
-                 **settings: Any):  # fmt: skip
+    def __init__(
+        self, encoder: Any, policy: Any, *, frames: int, mels: int, rngs: nnx.Rngs, **settings: Any
+    ):
         super().__init__(encoder, policy, rngs=rngs, **settings)
         self.decoder = Decoder(encoder.features, frames, mels, rngs=rngs)
 

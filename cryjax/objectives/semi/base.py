@@ -77,9 +77,17 @@ class SemiSupervised(Supervised):
     """
 
     def __init__(
-        self, encoder: Any, policy: Any, *, labelled: int, steps: int, ramp: dict[str, Any],
-        beta: float = 0.0, move_statistics: bool = False, **settings: Any,
-    ):  # fmt: skip
+        self,
+        encoder: Any,
+        policy: Any,
+        *,
+        labelled: int,
+        steps: int,
+        ramp: dict[str, Any],
+        beta: float = 0.0,
+        move_statistics: bool = False,
+        **settings: Any,
+    ):
         super().__init__(encoder, policy, **settings)
         self.labelled, self.steps, self.ramp = labelled, steps, Ramp(**ramp)
         self.beta, self.move_statistics = beta, move_statistics
@@ -113,8 +121,12 @@ class SemiSupervised(Supervised):
         alpha = self.ramp.at(self.step[...] / self.steps)
         uncertain = entropy(logits).mean()
         total = supervised + alpha * unsupervised + self.beta * uncertain
-        parts = {"supervised": supervised, "unsupervised": unsupervised, "alpha": alpha,
-                 "entropy": uncertain}  # fmt: skip
+        parts = {
+            "supervised": supervised,
+            "unsupervised": unsupervised,
+            "alpha": alpha,
+            "entropy": uncertain,
+        }
         return total, metrics | parts | more
 
     def after_update(self, step: Count) -> None:

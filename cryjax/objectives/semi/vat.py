@@ -60,8 +60,16 @@ class VAT(SemiSupervised):
       xi: See `adversarial_direction`.
     """
 
-    def __init__(self, encoder: Any, policy: Any, *, epsilon: float = 0.03, iterations: int = 1,
-                 xi: float = 0.0, **settings: Any):  # fmt: skip
+    def __init__(
+        self,
+        encoder: Any,
+        policy: Any,
+        *,
+        epsilon: float = 0.03,
+        iterations: int = 1,
+        xi: float = 0.0,
+        **settings: Any,
+    ):
         super().__init__(encoder, policy, **settings)
         if epsilon <= 0 or iterations < 1 or xi < 0:
             raise ValueError(
