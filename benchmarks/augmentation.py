@@ -14,22 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.timing import in_turns, machine, need, on_cores, report
-from configs import common
-from cryjax.augment import build_policy
-from cryjax.augment.crop import resize_crop
+from configs import simclr
+from cryjax.augment import PatchInfo, build_policy
+from cryjax.augment.crop import resize_boxes
 from cryjax.augment.mix import mix_with
 
 PATCHES, FRAMES, MELS, ALPHA, MEAN, STD = 256, 101, 96, 0.05, -4.0, 2.0
 
 
 def mixed(x: np.ndarray, back: np.ndarray, lam: float) -> np.ndarray:
-    """Mix-back with energy adjustment."""
+    """Applies mix-back with energy adjustment."""
     fore, behind = 10**x, 10**back
     return np.log10((1 - lam) * fore + lam * fore.sum() / behind.sum() * behind)
 
 
 def crop_box(rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, left, height and width, by torchvision's rule."""
+    """Draws top, left, height and width by torchvision's rule."""
     for _ in range(10):
         area = rng.uniform(0.8, 1.0) * FRAMES * MELS
         aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
@@ -41,14 +41,14 @@ def crop_box(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 
 def resized(image: Any, x: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The box of a patch at the patch's size."""
+    """Resizes the box of a patch to the patch's size."""
     top, left, high, wide = box
     part = image.fromarray(np.ascontiguousarray(x[top : top + high, left : left + wide]))
     return np.asarray(part.resize((MELS, FRAMES), image.BILINEAR))
 
 
 def one_patch(image: Any, rng: np.random.Generator, x: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """What a worker does to a patch."""
+    """Does what a worker does to a patch."""
     x = mixed(x, back, rng.uniform(0, ALPHA))
     x = resized(image, x, crop_box(rng)) * np.float32(rng.uniform(0.75, 1))
     x = x + rng.normal(0, rng.uniform(0, 0.01), x.shape).astype(np.float32)
@@ -56,14 +56,14 @@ def one_patch(image: Any, rng: np.random.Generator, x: np.ndarray, back: np.ndar
 
 
 def main() -> None:
-    """Prints both."""
+    """Compares values, then prints both times."""
     on_cores(1)
     image = need("PIL.Image", "pip install pillow")
     rng = np.random.default_rng(0)
     shape = (PATCHES // 2, 2, FRAMES, MELS)
     mel, back = (rng.normal(MEAN, STD, shape).astype(np.float32) for _ in range(2))
     boxes = np.array([crop_box(rng) for _ in range(len(mel))])
-    got = resize_crop(jnp.asarray(mel[:, 0]), jnp.asarray(boxes[:, [0, 1, 2, 3]]))
+    got = resize_boxes(jnp.asarray(mel[:, 0]), jnp.asarray(boxes[:, [0, 1, 2, 3]]))
     want = [resized(image, x, tuple(b)) for x, b in zip(mel[:, 0], boxes, strict=True)]
     np.testing.assert_allclose(got, want, atol=1e-4)
     lam = jnp.full(len(mel), 0.03)
@@ -74,9 +74,8 @@ def main() -> None:
     ]
     np.testing.assert_allclose(got, want, atol=1e-4)
 
-    policy = build_policy(
-        common.augment().to_dict(), statistics=(MEAN, STD), frames=FRAMES, mels=MELS
-    )
+    patch = PatchInfo(FRAMES, MELS, "log10", (MEAN, STD))
+    policy = build_policy(simclr.settings().augment, patch)
     jitted, key = jax.jit(policy), jax.random.key(0)
     flat = [x.reshape(PATCHES, FRAMES, MELS) for x in (mel, back)]
     work = {

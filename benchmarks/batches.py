@@ -17,15 +17,16 @@ import numpy as np
 
 from benchmarks.timing import in_turns, machine, need, on_cores, report
 from cryjax.data import shards
+from cryjax.data.batches import Sampling, make_batches
+from cryjax.data.corpus import open_corpus
 from cryjax.data.manifest import Clip, save_csv, to_rows
-from cryjax.data.pipeline import Sampling, make_batches, open_corpus
 from cryjax.spec import preset
 
 CLIPS, LONG, FRAMES, BATCH, BATCHES = 600, 1000, 101, 256, 40
 
 
 def write(root: pathlib.Path) -> np.ndarray:
-    """Noise as shards and as one file a clip."""
+    """Writes noise as shards and as one file a clip."""
     spec = preset("uclser")
     mels = np.random.default_rng(0).normal(size=(CLIPS, LONG, spec.n_mels)).astype(np.float16)
     path = root / "shard-0.arrayrecord"
@@ -53,7 +54,7 @@ def write(root: pathlib.Path) -> np.ndarray:
 
 
 def loader(torch: Any, read: Any) -> Any:
-    """An endless DataLoader over random patches of clips."""
+    """Makes an endless DataLoader over random patches of clips."""
 
     class Patches(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -73,7 +74,7 @@ def loader(torch: Any, read: Any) -> Any:
 
 
 def main() -> None:
-    """Prints all three."""
+    """Compares values, then prints all three times."""
     on_cores(1)
     torch = need("torch", "pip install torch==2.13.0")
     torch.set_num_threads(1)

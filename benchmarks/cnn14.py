@@ -18,9 +18,9 @@ import optax
 from flax import nnx
 
 from benchmarks.timing import answer_help, in_turns, machine, need, report
-from cryjax.augment import build_policy
+from cryjax.augment import AugmentSettings, PatchInfo, build_policy
 from cryjax.models import CNN14
-from cryjax.models.compute import set_compute
+from cryjax.models.compute import ComputeSettings, set_compute
 from cryjax.objectives import SimCLR
 from cryjax.train.mesh import data_mesh, replicate, shard_batch
 from cryjax.train.state import create, make_step
@@ -30,7 +30,7 @@ RATE, MOMENTUM = 0.03, 0.9
 
 
 def product_rate() -> float:
-    """Floating point operations a second of a bfloat16 matrix product."""
+    """Measures floating point operations a second of a bfloat16 matrix product."""
     x = jnp.ones((SIDE, SIDE), jnp.bfloat16)
     product = jax.jit(lambda a: a @ a)
     jax.block_until_ready(product(x))
@@ -42,7 +42,7 @@ def product_rate() -> float:
 
 
 def forward_work(encoder: Any) -> float:
-    """Floating point operations of one crop's way through the encoder, as XLA counts them."""
+    """Counts floating point operations of one crop in the encoder, as XLA does."""
     graphdef, arrays = nnx.split(encoder)
     run = jax.jit(lambda arrays, mel: nnx.merge(graphdef, arrays)(mel))
     analysis: Any = run.lower(arrays, jnp.zeros((1, FRAMES, MELS))).compile().cost_analysis()
@@ -50,11 +50,15 @@ def forward_work(encoder: Any) -> float:
 
 
 def our_steps(clips: int) -> tuple[Any, float]:
-    """A function that makes some steps and returns the seconds it waited for batches."""
+    """Makes a function that takes some steps and returns the seconds it waited for batches."""
     encoder = CNN14(MELS, rngs=nnx.Rngs(0))
     work = forward_work(encoder)
-    set_compute(encoder, dtype="bfloat16")
-    objective = SimCLR(encoder, build_policy({"order": "normalise"}), rngs=nnx.Rngs(0))
+    set_compute(encoder, ComputeSettings(dtype="bfloat16"))
+    objective = SimCLR(
+        encoder,
+        build_policy(AugmentSettings(order=("normalise",)), PatchInfo(FRAMES, MELS)),
+        rngs=nnx.Rngs(0),
+    )
     tx, mesh = optax.sgd(RATE, MOMENTUM), data_mesh(clips)
     graphdef, state = create(objective, tx)
     box, step = [replicate(state, mesh)], make_step(graphdef, tx)
@@ -74,7 +78,7 @@ def our_steps(clips: int) -> tuple[Any, float]:
 
 
 def their_steps(torch: Any, clips: int, *, compiled: bool) -> Any:
-    """The same in PyTorch."""
+    """Makes the same function in PyTorch."""
     from benchmarks import peers
 
     model = peers.SimCLR("cnn14").cuda().to(memory_format=torch.channels_last)

@@ -21,14 +21,14 @@ MAPS = ((101, 96, 32, 32), (50, 48, 32, 64), (50, 48, 64, 64), (25, 24, 64, 128)
 
 
 def seconds(xla, ours, *args) -> list[float]:
-    """Median seconds of both, jitted, in turns."""
+    """Measures the median seconds of both, jitted, in turns."""
     jitted = map(jax.jit, (xla, ours))
     work = {run: lambda run=run: jax.block_until_ready(run(*args)) for run in jitted}
     return [statistics.median(took) for took in in_turns(work, rounds=5).values()]
 
 
 def xla_kernel_gradient(x, grad):
-    """What autodiff makes of XLA's convolution."""
+    """Computes what autodiff makes of XLA's convolution."""
     kernel = jnp.zeros((3, 3, x.shape[-1], grad.shape[-1]))
     return jax.vjp(lambda k: _direct(x, k, 1), kernel)[1](grad)[0]
 
@@ -39,7 +39,7 @@ def our_kernel_gradient(x, grad):
 
 
 def xla_max_pool(x):
-    """XLA's window reduction."""
+    """Applies XLA's window reduction."""
     return nnx.max_pool(x, (2, 2), strides=(2, 2))
 
 

@@ -23,7 +23,7 @@ DIM, TEMPERATURE, FITS = 128, 0.2, 8192
 
 
 def whole(z: jax.Array) -> jax.Array:
-    """All similarities at once."""
+    """Computes all similarities at once."""
     n, unit = len(z), l2_normalise(jnp.concatenate([z[:, 0], z[:, 1]]))
     logits = jnp.where(jnp.eye(2 * n, dtype=bool), -jnp.inf, unit @ unit.T / TEMPERATURE)
     labels = jnp.roll(jnp.arange(2 * n), n)
@@ -31,7 +31,7 @@ def whole(z: jax.Array) -> jax.Array:
 
 
 def by_torch(z: np.ndarray) -> Any:
-    """The usual form: similarities, the diagonal taken out, cross-entropy."""
+    """Computes the usual form: similarities, the diagonal taken out, cross-entropy."""
     import torch  # pyright: ignore[reportMissingImports]
     from torch.nn import functional  # pyright: ignore[reportMissingImports]
 

@@ -8,7 +8,7 @@ from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 
 def conv_norm(n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch normalisation."""
+    """Makes a convolution and a batch normalisation."""
     conv = nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(n_out))
 
@@ -40,7 +40,7 @@ class Block(nn.Module):
         self.shortcut = conv_norm(n_in, n_out, 1, stride) if changes else nn.Identity()
 
     def forward(self, x):
-        """Two convolutions and the shortcut."""
+        """Applies two convolutions and the shortcut."""
         return functional.relu(self.conv2(functional.relu(self.conv1(x))) + self.shortcut(x))
 
 
@@ -121,7 +121,7 @@ class SimCLR(nn.Module):
         )
 
     def forward(self, views):
-        """The loss of (batch, 2, time, mel)."""
+        """Computes the loss of (batch, 2, time, mel)."""
         z = torch.cat([self.projector(self.encoder(views[:, i : i + 1])) for i in range(2)])
         z, n = functional.normalize(z.float(), dim=1), len(views)
         logits = z @ z.T / self.temperature

@@ -24,7 +24,7 @@ STEPS, RATE = 300, 0.02
 
 
 def embeddings(features: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rectified mixtures of 64 latent directions with a mean a class."""
+    """Makes rectified mixtures of 64 latent directions with a mean a class."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, 2 * ROWS)
     means = 0.35 * rng.normal(size=(classes, 64))
@@ -35,13 +35,13 @@ def embeddings(features: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def masks() -> np.ndarray:
-    """(seeds * fractions, rows) nested subsets."""
+    """Makes (seeds * fractions, rows) nested subsets."""
     orders = [np.random.default_rng(seed).permutation(ROWS) for seed in range(SEEDS)]
     return np.array([np.argsort(o) < f * ROWS for o in orders for f in FRACTIONS])
 
 
 def by_torch(known: np.ndarray, y: np.ndarray, asked: np.ndarray, classes: int) -> Callable:
-    """A loop of fits by SGD with momentum, full batches, the same penalty."""
+    """Makes a loop of fits by SGD with momentum, full batches, the same penalty."""
     import torch  # pyright: ignore[reportMissingImports]
     from torch.nn import functional  # pyright: ignore[reportMissingImports]
 

@@ -16,8 +16,8 @@ import optax
 from flax import nnx
 
 from benchmarks.timing import in_turns, machine, need, on_cores, report
-from cryjax.augment import build_policy
-from cryjax.models import build_encoder
+from cryjax.augment import AugmentSettings, PatchInfo, build_policy
+from cryjax.models import EncoderSettings, build_encoder
 from cryjax.objectives import SimCLR
 from cryjax.train.mesh import data_mesh, keep_compiled, replicate, shard_batch, use_all_cores
 from cryjax.train.state import create, make_step
@@ -26,7 +26,7 @@ CLIPS, FRAMES, MELS, RATE, MOMENTUM = 32, 101, 96, 0.03, 0.9
 
 
 def weights_of(module: Any) -> list[np.ndarray]:
-    """Convolution and dense kernels in the order of construction, as PyTorch has them."""
+    """Lists convolution and dense kernels in the order of construction, as PyTorch has them."""
     found = []
     for path, value in nnx.to_flat_state(nnx.state(module, nnx.Param)):
         array = np.asarray(value[...])
@@ -63,7 +63,7 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
 
 
 def zero_biases(objective: Any) -> None:
-    """Where PyTorch draws biases, both start from zero."""
+    """Sets biases to zero, which PyTorch would draw."""
     for path, value in nnx.to_flat_state(nnx.state(objective, nnx.Param)):
         if path[-1] == "bias":
             value[...] = 0 * value[...]
@@ -82,8 +82,12 @@ def main() -> None:
     views = np.random.default_rng(0).normal(size=(CLIPS, 2, FRAMES, MELS)).astype(np.float32)
     for name in sys.argv[1:] or ("resnet18", "vgg", "crnn"):
         rngs = nnx.Rngs(0)
-        encoder = build_encoder(name, MELS, rngs=rngs)
-        objective = SimCLR(encoder, build_policy({"order": "normalise"}), rngs=rngs)
+        encoder = build_encoder(EncoderSettings(name), MELS, rngs=rngs)
+        objective = SimCLR(
+            encoder,
+            build_policy(AugmentSettings(order=("normalise",)), PatchInfo(FRAMES, MELS)),
+            rngs=rngs,
+        )
         zero_biases(objective)
         model = peers.SimCLR(name)
         copy_weights(torch, objective, model)

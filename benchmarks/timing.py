@@ -43,7 +43,7 @@ def need(module: str, how: str) -> Any:
 
 
 def machine(*packages: str) -> str:
-    """Date, processor, cores and versions."""
+    """Describes date, processor, cores and versions."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
@@ -66,7 +66,7 @@ def in_turns(work: Mapping[Any, Callable[[], Any]], rounds: int = 7) -> dict[Any
 
 
 def report(title: str, took: Mapping[str, list[float]], *, count: float, unit: str) -> None:
-    """A line each: rate, median seconds and spread, and how many times the last one's rate."""
+    """Prints a line each: rate, median seconds, spread, and the ratio to the last one's rate."""
     print(title)
     peer = statistics.median(list(took.values())[-1])
     for name, seconds in took.items():

@@ -10,23 +10,17 @@ Expected: on_diagonal falls from the projector's dimension.
 
 from typing import Any
 
-from ml_collections import ConfigDict
+from configs import simclr
+from cryjax.pretraining import PretrainSettings
+from cryjax.settings import changed, to_config
 
-from configs import common, simclr
+
+def settings(variant: str = "") -> PretrainSettings:
+    base = simclr.on_one_crop(variant, "normalise,log_mixup,byola_resize_crop")
+    base = changed(base, {"objective": {"name": "delores_s"}})
+    small = {"objective": {"projector": {"hidden": 32, "dim": 32}}}
+    return changed(base, small) if variant == "smoke" else base
 
 
-def get_config(variant: str = "") -> ConfigDict:
-    config: Any = simclr.on_one_crop(variant, "normalise,log_mixup,resize_crop")
-    config.objective = ConfigDict(
-        {
-            "name": "delores_s",
-            "on_weight": 1.0,
-            "off_weight": 0.0051,
-            "batch_norm": "separate",
-            "projector": common.projector(hidden=2048, dim=2048, layers=3, use_bias=False),
-        }
-    )
-    if variant == "smoke":
-        small = {"projector": {"hidden": 32, "dim": 32}}
-        config.update({"objective": small})
-    return config
+def get_config(variant: str = "") -> Any:
+    return to_config(settings(variant))

@@ -3,15 +3,13 @@
 python -m cryjax.main --config=configs/export.py --workdir=exports/mine --config.checkpoint=DIR
 """
 
-from ml_collections import ConfigDict
+from typing import Any
 
 from configs import common
+from cryjax.settings import to_config
+from cryjax.tasks.export import ExportSettings
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def get_config(variant: str = "") -> Any:
     common.refuse(variant, ("smoke",))
-    config = ConfigDict()
-    config.task = "export"
-    config.checkpoint = ""
-    config.step = 0  # 0: the best by the run's own selection, else the latest
-    return config
+    return to_config(ExportSettings())

@@ -1,14 +1,19 @@
-"""kNN alone: seconds, no training, h or z.
+"""kNN alone: seconds, no training, on h or z.
 
 python -m cryjax.main --config=configs/knn.py --workdir=runs/knn --config.checkpoint=runs/simclr
 """
 
-from ml_collections import ConfigDict
+from typing import Any
 
 from configs import transfer
+from cryjax.settings import changed, to_config
+from cryjax.tasks.transfer import TransferSettings
 
 
-def get_config(variant: str = "") -> ConfigDict:
-    config = transfer.get_config(variant)
-    config.modes = "majority,random_knn" + ("" if variant == "smoke" else ",knn")
-    return config
+def settings(variant: str = "") -> TransferSettings:
+    modes = "majority,mel_statistics,random_knn" + ("" if variant == "smoke" else ",knn")
+    return changed(transfer.settings(variant), {"modes": modes})
+
+
+def get_config(variant: str = "") -> Any:
+    return to_config(settings(variant))

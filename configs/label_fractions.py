@@ -1,36 +1,31 @@
-"""How far few labels go: linear probes on embeddings by share of labels, with their band.
+"""How far few labels go: protocols and encoders by share of labels, in one figure.
 
     python -m cryjax.main --config=configs/label_fractions.py --workdir=runs/curve \
         --config.data.dirs=prepared/mine --config.checkpoint=runs/simclr
 
-Embeddings are made once (and kept beside the shards under a hash of weights and shards); then every
-seed, fraction and strength of regularisation is one fit of a single program. Labels are drawn by
-group, nested and stratified; of very small fractions at least one group a class is taken. The
-strength is picked on validation. `folds` tests on each named split in turn; {fold} and {seed} in
-`checkpoint` are filled in, such as runs/esc10/{fold}-seed{seed}/pretrain of a suite. A random
-encoder stands beside the pre-trained one. Writes the usual table and curve.png.
+Labels are drawn by group, nested and stratified; of very small fractions at least one group of each
+class is taken. Logistic regressions of all seeds, fractions and strengths are one program on
+embeddings that are made once; `modes` adds protocols that train, such as linear_bn, finetune and
+scratch. `checkpoints=generic=runs/a,adapted=runs/b` draws a curve for each encoder; {fold} and
+{seed} are filled in, such as runs/esc10/{fold}-seed{seed}/pretrain of a suite. `data.folds` tests
+on each named split in turn. Writes the usual table and curve.png.
 """
 
-from ml_collections import ConfigDict
+from typing import Any
 
 from configs import common, transfer
+from cryjax.settings import changed, to_config
+from cryjax.tasks.label_fractions import LabelFractionSettings
+
+SMOKE = {
+    "seeds": 2,
+    "fractions": (0.5, 1.0),
+    "logistic": {"strengths": (0.1, 1.0)},
+    "data": {"frames": 48},
+    "probe": transfer.SMOKE["probe"],
+}
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def get_config(variant: str = "") -> Any:
     common.refuse(variant, ("smoke",))
-    base = transfer.get_config(variant)
-    config = ConfigDict({name: base[name] for name in ("data", "encoder", "augment", "label")})
-    config.task = "label_fractions"
-    config.checkpoint = ""
-    config.pool = ""
-    config.folds = ""
-    config.seed = 0
-    config.seeds = 10
-    config.fractions = "0.01,0.03,0.05,0.1,0.2,0.5,1"
-    config.strengths = "0.001,0.01,0.1,1"  # scikit-learn's C
-    config.unit = "group"  # or recording
-    config.select = "balanced_accuracy"
-    config.metric = "balanced_accuracy"  # of the picture
-    if variant == "smoke":
-        config.seeds, config.fractions, config.strengths = 2, "0.5,1", "0.1,1"
-    return config
+    return to_config(changed(LabelFractionSettings(), SMOKE if variant == "smoke" else {}))

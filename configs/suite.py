@@ -1,16 +1,17 @@
-"""Pre-train and judge over folds and seeds: the honest table in one command.
+"""Pre-train and evaluate over folds and seeds: the honest table in one command.
 
     python -m cryjax.main --config=configs/suite.py --workdir=runs/esc10 \
         --config.transfer.data.dirs=prepared/esc10 --config.folds=fold1,fold2
 
 Every fold is tested on once, with an encoder that saw nothing of it: pre-training, training and
 validation use the other folds; `pretrain.data.extra_dirs` adds folders to pre-training alone, to be
-used whole. `folds=""` uses the corpus's train, val and test. `:demo` is what
-`make demo` runs on the embedded synthetic cries. The method is SimCLR, or the variant's: slicer,
-byola, cola, delores_s, delores_m, supervised.
+used whole, without the groups and recordings that validate or test. Without `folds` the corpus's
+train, val and test are used. `seeds` counts pre-trainings, `transfer.seeds` evaluations of each.
+`:demo` is what `make demo` runs on the embedded synthetic cries. The method is SimCLR, or the
+variant's: slicer, byola, cola, delores_s, delores_m, supervised.
 """
 
-from ml_collections import ConfigDict
+from typing import Any
 
 from configs import (
     byola,
@@ -23,6 +24,8 @@ from configs import (
     supervised,
     transfer,
 )
+from cryjax.settings import changed, to_config
+from cryjax.tasks.suite import SuiteSettings
 
 METHODS = {
     "slicer": slicer,
@@ -32,28 +35,51 @@ METHODS = {
     "delores_m": delores_m,
     "supervised": supervised,
 }
+# what the suite decides itself: these are no settings of it
+DECIDED = {
+    "pretrain": ("task", "seed"),
+    "pretrain.data": (
+        "dirs",
+        "splits",
+        "hold_out_val_share",
+        "protect_splits",
+        "protect_dirs",
+        "on_protected",
+    ),
+    "transfer": ("task", "seed", "checkpoint"),
+    "transfer.data": ("folds",),
+}
+SMOKE = {"seeds": 1, "transfer": {"modes": "majority,mel_statistics,random_linear,knn,linear"}}
+DEMO = {
+    "seeds": 1,
+    "pretrain": {"steps": 60, "batch_size": 32, "data": {"frames": 64, "hop_frames": 64}},
+    "transfer": {
+        "modes": "majority,mel_statistics,random_linear,knn,linear,linear_bn",
+        "probe": {"linear_bn": {"steps": 60, "eval_every": 20}},
+    },
+}
 
 
-def get_config(variant: str = "") -> ConfigDict:
+def settings(variant: str = "") -> SuiteSettings:
     common.refuse(variant, ("smoke", "demo", *METHODS))
     smoke = "smoke" if variant == "smoke" else ""
-    config = ConfigDict()
-    config.task = "suite"
-    config.seed = 0
-    config.seeds = 3
-    config.folds = ""
-    config.pretrain = METHODS.get(variant, simclr).get_config(smoke)
-    config.transfer = transfer.get_config(smoke)
-    config.transfer.modes = (
-        "majority,random_knn,knn,random_linear,linear,linear_bn,finetune,scratch"
+    base = SuiteSettings(
+        pretrain=METHODS.get(variant, simclr).settings(smoke),
+        transfer=changed(transfer.settings(smoke), {"seeds": 1}),
     )
-    if variant == "smoke":
-        config.seeds, config.transfer.modes = 1, "majority,knn,linear"
-    if variant == "demo":
-        config.seeds = 1
-        config.pretrain.steps, config.pretrain.batch_size = 60, 32
-        config.pretrain.update({"data": {"frames": 64}})
-        config.transfer.update({"data": {"frames": 64, "hop": 64}})
-        config.transfer.modes = "majority,random_linear,knn,linear,linear_bn"
-        config.transfer.update({"probe": {"settings": {"steps": 60, "eval_every": 20}}})
+    return changed(base, {"smoke": SMOKE, "demo": DEMO}.get(variant, {}))
+
+
+def without_decided(config: Any) -> Any:
+    """Removes the settings that the suite decides, so that nobody sets them in vain."""
+    for path, names in DECIDED.items():
+        part = config
+        for key in path.split("."):
+            part = part[key]
+        for name in names:
+            del part[name]
     return config
+
+
+def get_config(variant: str = "") -> Any:
+    return without_decided(to_config(settings(variant)))

@@ -10,15 +10,15 @@ mixup where objective.mixup is positive. Expected: accuracy rises towards 1.
 
 from typing import Any
 
-from ml_collections import ConfigDict
+from configs import simclr
+from cryjax.pretraining import PretrainSettings
+from cryjax.settings import changed, to_config
 
-from configs import common, simclr
+
+def settings(variant: str = "") -> PretrainSettings:
+    changes = {"augment": {"order": "normalise"}, "objective": {"name": "supervised"}}
+    return changed(simclr.settings(variant), changes)
 
 
-def get_config(variant: str = "") -> ConfigDict:
-    config: Any = simclr.get_config(variant)
-    config.augment = common.augment("normalise")
-    config.objective = ConfigDict(
-        {"name": "supervised", "head": "linear", "angle": (0.2, 30.0), "mixup": 0.0}
-    )
-    return config
+def get_config(variant: str = "") -> Any:
+    return to_config(settings(variant))

@@ -1,4 +1,4 @@
-"""Runs the task a config names: python -m cryjax.main --config=configs/simclr.py --workdir=DIR.
+"""Runs the task of a config: python -m cryjax.main --config=configs/simclr.py --workdir=DIR.
 
 Any setting can be overridden: --config.encoder.name=cnn14 --config.objective.temperature=0.2.
 A config has variants behind a colon: --config=configs/simclr.py:smoke runs in a minute on a laptop.
@@ -14,10 +14,13 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from cryjax.errors import UserError
+from cryjax.settings import choose, from_dict
 from cryjax.tasks import TASKS
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, with :variant.")
@@ -25,19 +28,24 @@ _DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "Join the processes of a TPU pod or cluster."
 )
 _ADDRESS = flags.DEFINE_string("coordinator_address", None, "host:port of process 0, else found.")
-_COUNT = flags.DEFINE_integer("num_processes", None, "Of the run; with --coordinator_address.")
-_INDEX = flags.DEFINE_integer("process_id", None, "Of this one; with --coordinator_address.")
+_COUNT = flags.DEFINE_integer(
+    "num_processes", None, "Number of processes; with --coordinator_address."
+)
+_INDEX = flags.DEFINE_integer(
+    "process_id", None, "Number of this process; with --coordinator_address."
+)
 TRY_AGAIN = 75  # sysexits.h: temporary failure
 MANY_PROCESSES = ("pretrain",)  # tasks that may be spread; the others are small
+EMBEDDED = "synthetic"  # beginning of the names of corpora made by code
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written and resumed from.")
 
 
-def paths(config: ConfigDict, prefix: str = "config") -> Iterator[str]:
-    """Every setting that can be overridden, by its full name."""
+def setting_names(config: ConfigDict, prefix: str = "config") -> Iterator[str]:
+    """Yields every setting that can be overridden, by its full name."""
     for key, value in config.items():
         yield f"{prefix}.{key}"
         if isinstance(value, ConfigDict):
-            yield from paths(value, f"{prefix}.{key}")
+            yield from setting_names(value, f"{prefix}.{key}")
 
 
 def explain_override(argv: Sequence[str], error: Exception) -> str:
@@ -52,14 +60,43 @@ def explain_override(argv: Sequence[str], error: Exception) -> str:
         return str(error)
     module = importlib.util.module_from_spec(loader)
     loader.loader.exec_module(module)
-    there = list(paths(module.get_config(variant)))
+    names = list(setting_names(module.get_config(variant)))
     lines = [
-        f"{name} is not a setting of {path}; near: "
-        f"{', '.join(difflib.get_close_matches(name, there, 3, 0.5)) or 'see the file'}"
+        f"{name} is not a setting of {path}; nearest: {_nearest(name, names)}"
         for name in given
-        if name not in there
+        if name not in names
     ]
     return "\n".join(lines) or str(error)
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """Lists settings of nearly this name, and those of the same last part elsewhere."""
+    same = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
+    near = [*same[:3], *difflib.get_close_matches(name, names, 3, 0.5)]
+    return ", ".join(dict.fromkeys(near)) or "see the file"
+
+
+def with_embedded(values: Any) -> Any:
+    """Prepares the corpora made by code that settings name, and puts their folders in place."""
+    if not isinstance(values, dict):
+        return values
+    made = {key: with_embedded(value) for key, value in values.items()}
+    if root := made.get("embedded_dir"):
+        for key in [k for k in made if k.endswith("dirs") and isinstance(made[k], str)]:
+            names = [name.strip() for name in made[key].split(",")]
+            made[key] = ",".join(_embedded(name, root) for name in names)
+    return made
+
+
+def _embedded(name: str, root: str) -> str:
+    if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
+        return name
+    folder = pathlib.Path(root) / name
+    if not (folder / "manifest.json").exists():
+        from data_prep.main import prepare
+
+        prepare(name, None, str(folder), workers=0)
+    return str(folder)
 
 
 def _main(argv: Sequence[str]) -> None:
@@ -70,28 +107,30 @@ def _main(argv: Sequence[str]) -> None:
         return
     if _CONFIG.value is None or _WORKDIR.value is None:
         raise app.UsageError("--config and --workdir are needed")
-    config = _CONFIG.value.to_dict()
-    if config["task"] not in TASKS:
-        raise app.UsageError(f"config.task must be one of {', '.join(TASKS)}")
     from cryjax.train.faults import PreemptedError
+    from cryjax.train.mesh import main_first
 
     logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every save
     try:
-        _prepare(config)
-        task = importlib.import_module(TASKS[config["task"]])
-        task.run(config, pathlib.Path(_WORKDIR.value))
+        config = _CONFIG.value.to_dict()
+        name, kind = choose(config["task"], TASKS, "config.task")
+        _prepare_devices(config["task"], bool(config.get("deterministic")))
+        with main_first():
+            config = with_embedded(config)
+        task = importlib.import_module(name)
+        task.run(from_dict(getattr(task, kind), config), pathlib.Path(_WORKDIR.value))
     except PreemptedError as error:
         print(f"cryjax: {error}; the same command continues", file=sys.stderr)
         sys.exit(TRY_AGAIN)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except UserError as error:
         sys.exit(f"cryjax: {error}")
 
 
-def _prepare(config: dict) -> None:
-    """Devices and processes, before the first use of jax."""
+def _prepare_devices(task: str, deterministic: bool) -> None:
+    """Sets devices and processes up, before the first use of jax."""
     from cryjax.train import mesh
 
-    if config.get("deterministic"):
+    if deterministic:
         mesh.make_deterministic()
     mesh.use_all_cores()
     mesh.keep_compiled()
@@ -99,20 +138,25 @@ def _prepare(config: dict) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what was said survives a kill -9
     index, count = mesh.processes()
-    if count > 1 and config["task"] not in MANY_PROCESSES:
-        raise ValueError(
-            f"config.task={config['task']} runs in one process, this is one of {count}"
-        )
+    if count > 1 and task not in MANY_PROCESSES:
+        raise UserError(f"config.task={task} runs in one process, this is one of {count}")
     if index:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - process 0 speaks for all
 
 
-def cli() -> None:
-    """The command."""
+def _parse(args: Sequence[str]) -> list[str]:
+    """Parses flags; an override that does not exist is answered with the nearest names."""
     try:
-        app.run(_main)
+        return flags.FLAGS(args)
     except (AttributeError, KeyError) as error:
-        sys.exit(f"cryjax: {explain_override(sys.argv[1:], error)}")
+        sys.exit(f"cryjax: {explain_override(args[1:], error)}")
+    except flags.Error as error:
+        sys.exit(f"cryjax: {error}")
+
+
+def cli() -> None:
+    """Runs the command."""
+    app.run(_main, flags_parser=_parse)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,47 @@
-"""What a mel is: the contract that travels with every shard set, checkpoint and artefact."""
+"""Feature specification: every constant between a waveform and its log-mel spectrogram."""
 
 import dataclasses
 import difflib
 from typing import Any
+
+from cryjax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
     """Every constant between a waveform and its log-mel spectrogram.
 
+    It is stored with shards, checkpoints and exports, and compared wherever two of them meet.
+
     Attributes:
-      name: The preset it came from; not part of the comparison.
-      sample_rate_hz: Rate of the waveform that the mel is computed from.
-      wave_norm: "none"; "dc_peak" (minus the mean, divided by max|y| + 0.005, uclser); "peak_0.9".
+      name: Preset that it came from, with its changes; not part of the comparison.
+      sample_rate_hz: Sample rate of the waveform that the spectrogram is computed from.
+      wave_norm: Level of the waveform: "none"; "dc_peak" (minus its mean, divided by max|y| +
+        0.005; Fonseca et al. 2021); "peak_0.9" (peak at 0.9).
       wave_offset: Added to every sample before the STFT.
-      min_samples: Shorter waveforms are tiled to exactly this length; 0 leaves them.
+      min_samples: Waveforms shorter than this are tiled to exactly this length; 0 leaves them.
       n_fft: Length of the FFT in samples.
       window_samples: Length of the periodic window, padded centrally to `n_fft`.
       hop_samples: Step between frames in samples.
       window: "hann" or "hamming".
       pad_mode: Edge padding of the centred STFT, "reflect" or "constant".
-      n_mels: Number of bands.
+      n_mels: Number of mel bands.
       f_min_hz: Lower edge of the lowest band.
       f_max_hz: Upper edge of the highest band.
       mel_scale: "slaney" or "htk".
-      mel_norm: "none" (triangles of height 1), "slaney" (area 1).
-      mel_shape: "triangle", or "symmetric" (SpeechBrain: both half-widths are the left spacing).
-      filter_rate_hz: Rate the bands are laid out for; 0 is `sample_rate_hz`. Differs only in
-        `course_literal`, which keeps the practical's slip.
+      mel_norm: Scale of a band's filter: "none" (height 1) or "slaney" (area 1).
+      mel_shape: Filter shape: "triangle", or "symmetric" (SpeechBrain's: both half-widths are the
+        distance to the band on the left).
+      filter_rate_hz: Sample rate that the bands are laid out for; 0 means `sample_rate_hz`. Only
+        `course_literal` sets it, to repeat a slip of the practical's slides.
       log: "log10", "ln", "db" (10 log10) or "none".
-      log_offset: Added before the log.
-      log_floor: Lower clamp before the log.
-      top_db: Clip's dynamic range below its own maximum; 0 leaves it.
-      clip_norm: "none"; "mean" (per band over time); "standardise" (whole clip).
-      resize_frames: Frames after an antialiased linear resize of the time axis; 0 leaves them.
+      log_offset: Constant added to the power before the logarithm.
+      log_floor: Smallest power that enters the logarithm.
+      top_db: Dynamic range in dB that is kept below a clip's maximum; 0 keeps all of it.
+      clip_norm: Normalisation of a clip: "none"; "mean" (subtracts each band's mean over time);
+        "standardise" (whole clip to mean 0 and standard deviation 1).
+      resize_frames: Number of frames after an antialiased linear resize of the time axis; 0 does
+        not resize.
     """
 
     name: str
@@ -62,31 +70,29 @@ class FeatureSpec:
 
     @property
     def frames_per_s(self) -> float:
-        """Frames a second; 0 where the time axis is resized and a frame has no fixed length."""
+        """Frame rate in Hz; 0 where the time axis is resized, so that a frame has no duration."""
         return 0.0 if self.resize_frames else self.sample_rate_hz / self.hop_samples
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for manifests and checkpoints."""
+        """Returns plain values for manifests and checkpoints."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "FeatureSpec":
-        """The inverse of `to_json`; unknown fields are refused by name."""
+        """Builds a specification from `to_json`'s values; refuses unknown fields by name."""
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(values.keys() - known):
-            raise ValueError(
-                f"FeatureSpec has no field {unknown}; it was written by a newer cryjax"
-            )
+            raise UserError(f"FeatureSpec has no field {unknown}; it was written by a newer cryjax")
         return cls(**values)
 
 
 def require_same(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, theirs_is: str) -> None:
-    """Refuses two specs that differ, naming the fields and where each spec came from."""
+    """Refuses two specifications that differ, naming the fields and where each came from."""
     a, b = ours.to_json(), theirs.to_json()
     differing = [key for key in a if key != "name" and a[key] != b[key]]
     if differing:
         detail = ", ".join(f"{key}: {a[key]} against {b[key]}" for key in differing)
-        raise ValueError(f"the mel of {ours_is} is not the mel of {theirs_is}: {detail}")
+        raise UserError(f"the log-mels of {ours_is} and of {theirs_is} differ: {detail}")
 
 
 PRESETS = {
@@ -94,14 +100,14 @@ PRESETS = {
     for spec in (
         # Fonseca et al. 2021, released code with librosa 0.7.2.
         FeatureSpec(
-            "uclser",
-            22050,
-            2048,
-            660,
-            220,
-            96,
-            50.0,
-            10500.0,
+            name="uclser",
+            sample_rate_hz=22050,
+            n_fft=2048,
+            window_samples=660,
+            hop_samples=220,
+            n_mels=96,
+            f_min_hz=50.0,
+            f_max_hz=10500.0,
             window="hamming",
             wave_norm="dc_peak",
             wave_offset=1.1e-8,
@@ -111,14 +117,14 @@ PRESETS = {
         ),
         # Gorin et al. 2023 through SpeechBrain's Fbank and sentence mean normalisation.
         FeatureSpec(
-            "ubenwa",
-            16000,
-            400,
-            400,
-            160,
-            80,
-            0.0,
-            8000.0,
+            name="ubenwa",
+            sample_rate_hz=16000,
+            n_fft=400,
+            window_samples=400,
+            hop_samples=160,
+            n_mels=80,
+            f_min_hz=0.0,
+            f_max_hz=8000.0,
             window="hamming",
             pad_mode="constant",
             mel_scale="htk",
@@ -131,28 +137,28 @@ PRESETS = {
         ),
         # Seth et al. 2023 (SLICER), DeLoRes, BYOL-A: librosa 0.8.1.
         FeatureSpec(
-            "slicer",
-            16000,
-            1024,
-            1024,
-            160,
-            64,
-            60.0,
-            7800.0,
+            name="slicer",
+            sample_rate_hz=16000,
+            n_fft=1024,
+            window_samples=1024,
+            hop_samples=160,
+            n_mels=64,
+            f_min_hz=60.0,
+            f_max_hz=7800.0,
             mel_norm="slaney",
             log="ln",
             log_offset=1.1920929e-7,
         ),
         # Kong et al. 2020 (PANNs).
         FeatureSpec(
-            "panns",
-            32000,
-            1024,
-            1024,
-            320,
-            64,
-            50.0,
-            14000.0,
+            name="panns",
+            sample_rate_hz=32000,
+            n_fft=1024,
+            window_samples=1024,
+            hop_samples=320,
+            n_mels=64,
+            f_min_hz=50.0,
+            f_max_hz=14000.0,
             mel_norm="slaney",
             log="db",
             log_floor=1e-10,
@@ -160,14 +166,14 @@ PRESETS = {
         # The respiratory practical: as its slides mean it, and as they stand.
         FeatureSpec(
             # n_fft 4096, not 1024: 128 bands up to 2 kHz would leave some without a bin
-            "course",
-            16000,
-            4096,
-            1024,
-            160,
-            128,
-            50.0,
-            2000.0,
+            name="course",
+            sample_rate_hz=16000,
+            n_fft=4096,
+            window_samples=1024,
+            hop_samples=160,
+            n_mels=128,
+            f_min_hz=50.0,
+            f_max_hz=2000.0,
             mel_scale="htk",
             log="ln",
             log_offset=1e-6,
@@ -175,14 +181,14 @@ PRESETS = {
             resize_frames=64,
         ),
         FeatureSpec(
-            "course_literal",
-            44100,
-            400,
-            400,
-            200,
-            128,
-            0.0,
-            8000.0,
+            name="course_literal",
+            sample_rate_hz=44100,
+            n_fft=400,
+            window_samples=400,
+            hop_samples=200,
+            n_mels=128,
+            f_min_hz=0.0,
+            f_max_hz=8000.0,
             mel_scale="htk",
             filter_rate_hz=16000,
             log="none",
@@ -193,26 +199,26 @@ PRESETS = {
 
 
 def preset(text: str) -> FeatureSpec:
-    """A preset by its name, with or without changes: "slicer" or "slicer,n_mels=48".
+    """Returns a preset by name, optionally with changes: "slicer" or "slicer,n_mels=48".
 
     Raises:
-      ValueError: The preset or a field is unknown (the nearest is named), or a value has not the
-        type of the preset's.
+      UserError: The preset or a field is unknown (the nearest one is named), or a value has the
+        wrong type.
     """
     name, *changes = text.split(",")
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS) or list(PRESETS)
-        raise ValueError(f"spec must be one of {', '.join(PRESETS)}, got {name!r}; near: {near}")
-    found, wanted = PRESETS[name], {}
-    known = found.to_json()
+        raise UserError(f"spec must be one of {', '.join(PRESETS)}, got {name!r}; near: {near}")
+    base, changed = PRESETS[name], {}
+    known = base.to_json()
     for change in changes:
         field, _, value = change.partition("=")
         if field not in known or field == "name":
             near = difflib.get_close_matches(field, known) or sorted(known)
-            raise ValueError(f"spec {text!r}: a mel has no field {field!r}; near: {near}")
+            raise UserError(f"spec {text!r}: there is no field {field!r}; near: {near}")
         kind = type(known[field])
         try:
-            wanted[field] = kind(value)
+            changed[field] = kind(value)
         except ValueError as error:
-            raise ValueError(f"spec {text!r}: {field} must be {kind.__name__}") from error
-    return dataclasses.replace(found, **wanted | {"name": text})
+            raise UserError(f"spec {text!r}: {field} must be {kind.__name__}") from error
+    return dataclasses.replace(base, **changed | {"name": text})

@@ -1,4 +1,4 @@
-"""Arrays and variables that cross module borders; shapes are spelt where they are used."""
+"""Types of arrays and variables that cross module borders; shapes are spelt where they are used."""
 
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
@@ -12,9 +12,9 @@ Metrics = dict[str, Scalar]
 Batch = dict[str, Array]
 
 
-class Fixed(nnx.Variable):
-    """A value that is set once, before training, and that no optimiser touches."""
+class Constant(nnx.Variable):
+    """A value that is set once, before training, and that no optimiser changes."""
 
 
-class Moved(nnx.Variable):
-    """A value that a rule moves, not an optimiser: a teacher's weight, a queue, a counter."""
+class Buffer(nnx.Variable):
+    """A value that a rule updates and not an optimiser: a teacher's weight, a queue, a counter."""

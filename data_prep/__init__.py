@@ -24,9 +24,9 @@ from data_prep import (
     voxceleb,
     voxforge,
 )
-from data_prep.corpus import Corpus
+from data_prep.corpus import CorpusRecipe
 
-CORPORA: dict[str, Corpus] = {
+CORPORA: dict[str, CorpusRecipe] = {
     corpus.name: corpus
     for corpus in (
         folder.FOLDER,

@@ -8,20 +8,20 @@ import csv
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
 _LAYOUT = "<part>_segments.csv (YTID, start, end, labels) with [Y]<YouTube id>[_<start>].* below"
 
 
 def _keys(name: str) -> tuple[str, str]:
-    """A file's stem, without the Y that some downloaders put before an id."""
+    """Returns a file's stem, without the Y that some downloaders put before an id."""
     stem = pathlib.PurePosixPath(name).stem
     return stem, stem[1:] if stem.startswith("Y") else stem
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every segment whose file is there; balanced_train counts before unbalanced_train."""
+    """Lists every segment whose file is there; balanced_train counts before unbalanced_train."""
     del seed
     there = {key: name for name in audio_files(source) for key in _keys(name)}
     clips: dict[str, Clip] = {}
@@ -38,7 +38,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(list(clips.values()), source, _LAYOUT)
 
 
-AUDIOSET = Corpus(
+AUDIOSET = CorpusRecipe(
     "audioset",
     find,
     group="YouTube video",

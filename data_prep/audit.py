@@ -1,10 +1,12 @@
 """Does anything leak? python -m data_prep.audit --data=DIR; exits with 1 when something does."""
 
-import collections
 import sys
 from collections.abc import Sequence
 
 from absl import app, flags
+
+from cryjax.data.duplicates import copies
+from cryjax.data.manifest import LEFT_OUT, Clip
 
 _DATA = flags.DEFINE_string("data", None, "A prepared folder.", required=True)
 _COLUMNS = flags.DEFINE_list(
@@ -12,32 +14,31 @@ _COLUMNS = flags.DEFINE_list(
 )
 
 
-def duplicates(clips) -> list[list]:
-    """Sets of clips in different splits whose decoded audio is the same, sample by sample."""
-    same = collections.defaultdict(list)
-    for clip in clips:
-        same[clip.extra["audio_sha256"]].append(clip)
-    return [found for found in same.values() if len({clip.split for clip in found}) > 1]
+def duplicates(clips: Sequence[Clip]) -> list[list[Clip]]:
+    """Lists sets of clips in different splits whose decoded audio is the same."""
+    kept = [clip for clip in clips if clip.split != LEFT_OUT]
+    same = [[kept[i] for i in positions] for positions in copies(kept)]
+    return [clips for clips in same if len({clip.split for clip in clips}) > 1]
 
 
 def audit(folder: str, columns: Sequence[str]) -> tuple[str, int]:
-    """The report as text and the number of leaks: shared groups and cross-split duplicates."""
+    """Writes the report and counts leaks: shared groups, and copies in different splits."""
     from cryjax.data.shards import load_shards
     from cryjax.data.splits import shared_groups
     from data_prep.summary import by_split
 
     shards = load_shards(folder)
     clips = shards.clips
-    shared, copies = shared_groups(clips), duplicates(clips)
+    shared, twice = shared_groups(clips), duplicates(clips)
     lines = [f"{folder}: split {shards.info['split_rule']}"]
     lines.append(f"groups ({shards.info['group']}) in more than one split: {len(shared)}")
     lines += [f"  {group}: {', '.join(where)}" for group, where in list(shared.items())[:20]]
-    lines.append(f"identical audio in more than one split: {len(copies)}")
-    lines += ["  " + " = ".join(f"{c.path} ({c.split})" for c in same) for same in copies[:20]]
+    lines.append(f"identical audio in more than one split: {len(twice)}")
+    lines += ["  " + " = ".join(f"{c.path} ({c.split})" for c in same) for same in twice[:20]]
     for column in columns:
         if column == "label" or column in clips[0].extra:
             lines += ["", by_split(clips, column)]
-    return "\n".join(lines), len(shared) + len(copies)
+    return "\n".join(lines), len(shared) + len(twice)
 
 
 def _main(argv: Sequence[str]) -> None:

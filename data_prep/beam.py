@@ -50,7 +50,7 @@ def build(plan: Plan, runner: str, options: str = "", part: tuple[int, int] = (0
 
     Args:
       plan: What to build; its folders are seen by every worker.
-      runner: Of Beam.
+      runner: Name of a runner of Beam.
       options: Its own, as on a command line.
       part: See `data_prep.build.unbuilt`.
 

@@ -6,13 +6,13 @@ Group = recording: neither set says who recorded or where, so nothing wider can 
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips, rows_of
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips, rows_of
 
 _LAYOUT = "{ff1010bird,warblrb10k}*.csv (itemid, hasbird) and <itemid>.wav anywhere below"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every recording of the tables whose file is there."""
+    """Lists every recording of the tables whose file is there."""
     del seed
     there = {pathlib.PurePosixPath(name).stem: name for name in audio_files(source, [".wav"])}
     clips = []
@@ -25,6 +25,6 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-BIRDS = Corpus(
+BIRDS = CorpusRecipe(
     "bird_detection", find, group="recording", licence="CC BY 4.0", expected={"all": 15_690}
 )

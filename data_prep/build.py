@@ -1,4 +1,4 @@
-"""Clips to shards: decode, log-mel, write; resumable by shard, the same bytes every time."""
+"""From clips to shards: decode, log-mel, write; resumable by shard, the same bytes every time."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,10 @@ import tqdm
 
 from cryjax.audio.logmel import make_analysis
 from cryjax.data import shards
-from cryjax.data.manifest import KNOWN, Clip, save_csv, to_rows
+from cryjax.data.duplicates import handle_copies
+from cryjax.data.manifest import KNOWN, LEFT_OUT, Clip, clip_of, save_csv, to_rows
+from cryjax.data.splits import Splits, make_splits
+from cryjax.errors import UserError
 from cryjax.spec import FeatureSpec
 from data_prep.clip import Prepared, Worker
 from data_prep.workers import Workers
@@ -30,10 +33,13 @@ class Plan:
     Attributes:
       source: Folder that the clips' paths are relative to.
       out: Folder of the shards.
-      spec: What a mel is.
-      clips: With splits.
+      spec: Feature specification.
+      clips: Clips as they were found, with splits where the corpus has its own.
       classes: Class names, sorted.
-      about: What else goes into manifest.json: corpus, licence, split rule, seed, kind of group.
+      about: What else goes into manifest.json: corpus, licence, seed, kind of group.
+      split: Rule of the split, which is drawn when all recordings are decoded; see `make_splits`.
+      duplicates: What happens to exact copies before that; see `handle_copies`.
+      seed: Seed of the split.
     """
 
     source: pathlib.Path
@@ -42,33 +48,40 @@ class Plan:
     clips: list[Clip]
     classes: list[str]
     about: dict
+    split: str = "holdout"
+    duplicates: str = "group"
+    seed: int = 0
 
     @property
     def n_shards(self) -> int:
-        """Number of shards, at least one."""
+        """Number of shards."""
         return -(-len(self.clips) // CLIPS_A_SHARD)
 
     def clips_of(self, shard: int) -> list[Clip]:
-        """Those of one shard."""
+        """Selects the clips of one shard."""
         return self.clips[shard * CLIPS_A_SHARD : (shard + 1) * CLIPS_A_SHARD]
 
     def name(self, shard: int) -> str:
-        """File name of a shard."""
+        """Names the file of a shard."""
         return f"shard-{shard:05d}-of-{self.n_shards:05d}.arrayrecord"
 
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Of clips, spec and the rest: parts of different plans never mix."""
+        """Hash of clips, specification and the rest, so that parts of different plans never mix.
+
+        Split and duplicates are no part of it: they change no shard.
+        """
         rows = json.dumps([to_rows(self.clips), self.spec.to_json(), self.about], sort_keys=True)
         return hashlib.sha256(rows.encode()).hexdigest()
 
 
 def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
-    """One shard and its side file; the side file last, so that it vouches for the shard.
+    """Writes one shard and then its side file, which vouches for the shard.
 
     Args:
-      plan: Of all shards.
-      shard: Its number.
-      prepared: Of its clips, in their order.
+      plan: Plan of all shards.
+      shard: Number of the shard.
+      prepared: What became of its clips, in their order.
     """
     index = {name: i for i, name in enumerate(plan.classes)}
     records, rows, bad = [], [], []
@@ -86,7 +99,7 @@ def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
     info = {"name": path.name, "clips": len(records)}
     if records:
         info |= {"sha256": shards.write_shard(path, records), "bytes": path.stat().st_size}
-    side = {"plan": plan.fingerprint(), "shard": info, "rows": rows, "quarantine": bad}
+    side = {"plan": plan.fingerprint, "shard": info, "rows": rows, "quarantine": bad}
     shards.save_json(path.with_suffix(".json"), side)
 
 
@@ -97,13 +110,13 @@ def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]
 
 
 def _side(plan: Plan, shard: int) -> dict | None:
-    """A finished shard's side file, if it belongs to this plan and its shard is whole."""
+    """Reads a finished shard's side file, if it belongs to this plan and the shard is whole."""
     path = plan.out / plan.name(shard)
     try:
         side = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
-    if side.get("plan") != plan.fingerprint():
+    if side.get("plan") != plan.fingerprint:
         return None
     if side["shard"]["clips"] and not (
         path.exists() and shards.sha256(path) == side["shard"]["sha256"]
@@ -113,7 +126,7 @@ def _side(plan: Plan, shard: int) -> dict | None:
 
 
 def unbuilt(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[int]:
-    """Shards of a part (index, count) that are not there yet: shard s is of part s mod count."""
+    """Lists the shards that are not there yet of a part (index, count): every count-th."""
     mine = [s for s in range(plan.n_shards) if s % part[1] == part[0]]
     todo = [s for s in mine if _side(plan, s) is None]
     if len(todo) < len(mine):
@@ -122,7 +135,7 @@ def unbuilt(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[int]:
 
 
 def progress(total: int) -> tqdm.tqdm:
-    """A bar with ETA; a line every ten seconds where nobody watches it move."""
+    """Makes a bar with ETA; a line every ten seconds where it is not on a terminal."""
     seconds = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm.tqdm(
         total=total, unit="clip", desc="log-mel", disable=not total, mininterval=seconds
@@ -134,7 +147,7 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
 
     Args:
       plan: What to build.
-      workers: Processes; 0 works in this one, where a crash of a decoder ends everything.
+      workers: Number of processes; 0 works in this one, where a decoder's crash ends everything.
       part: See `unbuilt`.
 
     Returns:
@@ -157,30 +170,46 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
 
 
 def complete(plan: Plan) -> bool:
-    """Whether every shard of every part is there."""
+    """Tells whether every shard of every part is there."""
     return all(_side(plan, s) is not None for s in range(plan.n_shards))
 
 
 def ordered(row: dict, first: Sequence[str]) -> dict:
-    """A row with these columns first and the others behind them by name."""
+    """Puts these columns of a row first and the others behind them by name."""
     return {key: row[key] for key in (*first, *sorted(row.keys() - set(first)))}
 
 
+def _split(plan: Plan, rows: list[dict]) -> tuple[list[dict], Splits]:
+    """Gives every prepared row its split, after copies were dealt with."""
+    if not rows:
+        return [], Splits([], plan.split, [])
+    clips, notes = handle_copies([clip_of(row) for row in rows], plan.duplicates)
+    try:
+        splits = make_splits(clips, plan.split, plan.seed)
+    except UserError as error:  # without the merged groups it may have been another split
+        raise UserError("; ".join([str(error), *notes])) from error
+    done = [ordered(row, KNOWN) for row in to_rows(splits.clips)]
+    return done, splits._replace(notes=[*notes, *splits.notes])
+
+
 def finish(plan: Plan, *, max_bad_share: float) -> dict:
-    """Writes clips.csv, quarantine.csv and, last, manifest.json from the finished shards.
+    """Draws the split and writes clips.csv, quarantine.csv and, last, manifest.json.
+
+    The split is drawn here and not before, because only decoded recordings can be compared.
 
     Raises:
-      ValueError: More than `max_bad_share` of the clips are bad; quarantine.csv is written.
+      UserError: More than `max_bad_share` of the clips are bad (quarantine.csv is written), or the
+        split is refused; the shards stay, so that another --split takes seconds.
     """
     sides = [side for s in range(plan.n_shards) if (side := _side(plan, s)) is not None]
-    rows = [ordered(row, KNOWN) for side in sides for row in side["rows"]]
     bad = [ordered(row, QUARANTINE) for side in sides for row in side["quarantine"]]
     save_csv(plan.out / "quarantine.csv", bad, QUARANTINE)
     if len(bad) > max_bad_share * len(plan.clips):
-        raise ValueError(
+        raise UserError(
             f"{len(bad)} of {len(plan.clips)} clips are bad, more than --max_bad_share="
             f"{max_bad_share}; {plan.out / 'quarantine.csv'} names each with reason and remedy"
         )
+    rows, splits = _split(plan, [row for side in sides for row in side["rows"]])
     save_csv(plan.out / "clips.csv", rows)
     manifest = {
         "schema": shards.VERSION,
@@ -189,13 +218,15 @@ def finish(plan: Plan, *, max_bad_share: float) -> dict:
         "shards": [side["shard"] for side in sides if side["shard"]["clips"]],
         "clips_sha256": shards.sha256(plan.out / "clips.csv"),
         "quarantined": len(bad),
+        "split_rule": splits.rule,
+        "notes": splits.notes,
         **plan.about,
     }
     clips = shards.load_manifest(plan.out / "clips.csv")
     frames = np.array([int(clip.extra["frames"]) for clip in clips])
     whole = shards.ShardSet(plan.out, plan.spec, clips, frames, manifest, "")
     manifest["statistics"] = {}
-    for split in sorted({clip.split for clip in clips}):
+    for split in sorted({clip.split for clip in clips} - {LEFT_OUT}):
         mine = whole.rows([split])
         mean, std = whole.statistics(mine)
         manifest["statistics"][split] = {"clips": len(mine), "mean": mean, "std": std}

@@ -8,14 +8,14 @@ import pathlib
 import re
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _PIECE = re.compile(r"(?P<source>.+?)[ _-]?\d{1,3}")
 _LAYOUT = "1s_<kind>/<recording><number>.wav, such as 1s_asphyxia/"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every piece below a folder 1s_<kind>."""
+    """Lists every piece below a folder 1s_<kind>."""
     del seed
     clips = []
     for name in audio_files(source, [".wav"]):
@@ -28,7 +28,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-CHILLANTO = Corpus(
+CHILLANTO = CorpusRecipe(
     "chillanto",
     find,
     group="source recording (from the file name)",

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from cryjax.audio import AudioError, make_logmel, read
+from cryjax.audio import AudioError, Recording, make_logmel, read
 from cryjax.audio.decode import resample
 from cryjax.audio.logmel import Analysis
 from cryjax.data import shards
@@ -18,7 +18,15 @@ CLIPPED_SHARE, SILENT_PEAK, SHORT_S = 0.001, 1e-3, 0.25
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """One clip's mel and what was seen on the way, or why there is none."""
+    """One clip's log-mel and what was seen on the way, or why there is none.
+
+    Attributes:
+      mel: (frames, mels) float16; None where the recording cannot be used.
+      columns: What is known of it now, for the columns of `shards.COMPUTED`.
+      seconds: Its length.
+      reason: Why there is no log-mel.
+      remedy: What can be done about it.
+    """
 
     mel: np.ndarray | None = None
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -27,25 +35,32 @@ class Prepared:
     remedy: str = ""
 
 
-def _flags(wave: np.ndarray, rate_hz: int) -> str:
-    """What a listener should know: clipped, silent, short."""
-    peak = np.abs(wave).max()
+def _flags(recording: Recording) -> str:
+    """Lists what a listener should know: clipped, silent, short, short_tail."""
+    wave, peak = recording.wave, np.abs(recording.wave).max()
     seen = {
         "clipped": peak >= 0.999 and (np.abs(wave) >= 0.999 * peak).mean() > CLIPPED_SHARE,
         "silent": peak < SILENT_PEAK,
-        "short": len(wave) < SHORT_S * rate_hz,
+        "short": len(wave) < SHORT_S * recording.rate_hz,
+        "short_tail": recording.short_tail,
     }
     return " ".join(name for name, yes in seen.items() if yes)
 
 
 class Worker:
-    """Prepares clips one at a time; made once in every process."""
+    """Prepares clips one at a time; made once in every process.
+
+    Args:
+      source: Folder that the clips' paths are relative to.
+      spec: Feature specification.
+      analysis: Its arrays where they were made before.
+    """
 
     def __init__(self, source: pathlib.Path, spec: FeatureSpec, analysis: Analysis | None = None):
         self.source, self.spec, self.logmel = source, spec, make_logmel(spec, analysis)
 
     def __call__(self, clip: Clip) -> Prepared:
-        """The clip's mel; a recording that cannot be used gives its reason instead."""
+        """Computes the clip's log-mel; a recording that cannot be used gives its reason instead."""
         try:
             found = read(self.source / clip.path, start_s=clip.start_s, end_s=clip.end_s)
             wave = resample(found.wave, found.rate_hz, self.spec.sample_rate_hz)
@@ -63,7 +78,7 @@ class Worker:
             float((values**2).sum()),
             found.rate_hz,
             hashlib.sha256(found.wave.tobytes()).hexdigest(),
-            _flags(found.wave, found.rate_hz),
+            _flags(found),
         )
         columns = {
             name: value if isinstance(value, str) else repr(value)

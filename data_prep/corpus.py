@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from cryjax.audio.decode import AUDIO_SUFFIXES
 from cryjax.data.manifest import Clip
+from cryjax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +24,15 @@ class Archive:
 
 
 @dataclasses.dataclass(frozen=True)
-class Corpus:
+class CorpusRecipe:
     """A recipe.
 
     Attributes:
-      name: Of `--corpus`.
+      name: Name for `--corpus`.
       find: (source folder or file, seed) to clips; raises ValueError with the expected layout.
       group: What a group is, in a word or two, for tables.
       split: Default of `--split`.
-      licence: Of the recordings, as its source states it.
+      licence: Licence of the recordings, as their source states it.
       make: Writes the recordings where the corpus is made by code; (folder, seed).
       expected: Clips of the whole corpus by split or part, as its publication counts them; "all"
         is their number.
@@ -48,7 +49,7 @@ class Corpus:
     archives: tuple[Archive, ...] = ()
 
     def counted(self, clips: Iterable[Clip]) -> str:
-        """Expected against found, one line a part; "" where nothing is expected."""
+        """Compares expected and found counts, one line a part; "" where nothing is expected."""
         found = {"all": 0}
         for clip in clips:
             found["all"] += 1
@@ -62,9 +63,9 @@ class Corpus:
 
 
 def audio_files(root: pathlib.Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) -> list[str]:
-    """Audio files below a folder, hidden ones left out, as sorted relative posix paths."""
+    """Lists audio files below a folder, without hidden ones, as sorted relative posix paths."""
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder")
+        raise UserError(f"{root} is not a folder")
     wanted = set(suffixes)
     found = [
         path.relative_to(root)
@@ -77,14 +78,14 @@ def audio_files(root: pathlib.Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) ->
 def require_clips(clips: list[Clip], source: pathlib.Path, layout: str) -> list[Clip]:
     """Refuses an empty find: a wrong path must not end as an empty corpus."""
     if not clips:
-        raise ValueError(f"{source}: no clips found; the layout expected there is {layout}")
+        raise UserError(f"{source}: no clips found; the layout expected there is {layout}")
     return clips
 
 
 def require_file(path: pathlib.Path, layout: str) -> pathlib.Path:
-    """The path of a file that must be there."""
+    """Returns the path of a file that must be there."""
     if not path.exists():
-        raise ValueError(f"{path} is missing; the layout expected there is {layout}")
+        raise UserError(f"{path} is missing; the layout expected there is {layout}")
     return path
 
 

@@ -7,14 +7,14 @@ No label but the baby: unlabelled cries for adaptation, and a verification task,
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips, rows_of
+from data_prep.corpus import CorpusRecipe, require_clips, rows_of
 
 _SPLITS = {"train": "train", "dev": "val", "test": "test"}
 _LAYOUT = "metadata.csv (baby_id, period, split, file_name) and audio/<split>/<baby>/<period>/*.wav"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every expiration; period B is at birth, D at discharge."""
+    """Lists every expiration; period B is at birth, D at discharge."""
     del seed
     clips = []
     for row in rows_of(source / "metadata.csv", _LAYOUT):
@@ -26,7 +26,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-CRYCELEB = Corpus(
+CRYCELEB = CorpusRecipe(
     "cryceleb",
     find,
     group="baby",

@@ -8,7 +8,7 @@ import pathlib
 import re
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _ID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NAME = re.compile(  # two raw files carry a second id behind the version
@@ -57,7 +57,7 @@ def _clip(name: str) -> Clip | None:
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Either layout; files whose names do not parse are left out and named when all are."""
+    """Reads either layout; files whose names do not parse are left out and named when all are."""
     del seed
     files = audio_files(source, [".wav", ".3gp", ".caf"])
     clips = [clip for clip in map(_clip, files) if clip]
@@ -66,4 +66,4 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     )
 
 
-DONATEACRY = Corpus("donateacry", find, group="app id", licence="ODbL 1.0 / DbCL 1.0")
+DONATEACRY = CorpusRecipe("donateacry", find, group="app id", licence="ODbL 1.0 / DbCL 1.0")

@@ -13,6 +13,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from cryjax.errors import UserError
 from data_prep.corpus import Archive
 
 BLOCK = 1 << 20
@@ -51,22 +52,22 @@ def fetch(archive: Archive, folder: pathlib.Path) -> pathlib.Path:
         found = hashlib.file_digest(file, kind).hexdigest()
     if found != wanted:
         path.unlink()
-        raise ValueError(f"{archive.url}: {kind} is {found}, expected {wanted}; it was removed")
+        raise UserError(f"{archive.url}: {kind} is {found}, expected {wanted}; it was removed")
     return path
 
 
 def _inside(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Where a member goes; refuses what would leave the folder."""
+    """Decides where a member goes; refuses what would leave the folder."""
     pure = pathlib.PurePosixPath(name.replace("\\", "/"))
     if not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
-        raise ValueError(f"archive member {name!r} would be written outside {root}")
+        raise UserError(f"archive member {name!r} would be written outside {root}")
     return root.joinpath(*pure.parts)
 
 
 def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[str, int, IO[bytes]]]:
     for member in archive.infolist():
         if (member.external_attr >> 16) & 0o170000 == 0o120000:
-            raise ValueError(f"archive member {member.filename!r} is a link")
+            raise UserError(f"archive member {member.filename!r} is a link")
         if not member.is_dir():
             with archive.open(member) as content:
                 yield member.filename, member.file_size, content
@@ -78,7 +79,7 @@ def _tarred(archive: tarfile.TarFile) -> Iterator[tuple[str, int, IO[bytes]]]:
             continue
         content = archive.extractfile(member) if member.isfile() else None
         if content is None:
-            raise ValueError(f"archive member {member.name!r} is a link or a device")
+            raise UserError(f"archive member {member.name!r} is a link or a device")
         with content:
             yield member.name, member.size, content
 
@@ -91,7 +92,7 @@ def _write(content: IO[bytes], path: pathlib.Path, room: int) -> int:
         while block := content.read(BLOCK):
             written += len(block)
             if written > room:
-                raise ValueError(f"{path.name} is larger than the caps on archives allow")
+                raise UserError(f"{path.name} is larger than the caps on archives allow")
             file.write(block)
     return written
 
@@ -100,7 +101,7 @@ def extract(path: pathlib.Path, folder: pathlib.Path, caps: Caps | None = None) 
     """Unpacks a zip or tar; nothing of it appears in the folder before all of it is there.
 
     Raises:
-      ValueError: It holds a link, a path outside, too many members or bytes, or is damaged.
+      UserError: It holds a link, a path outside, too many members or bytes, or is damaged.
     """
     caps = caps or Caps()
     most = int(min(caps.total, caps.ratio * path.stat().st_size))
@@ -115,13 +116,13 @@ def extract(path: pathlib.Path, folder: pathlib.Path, caps: Caps | None = None) 
             for name, size, content in members:
                 count += 1
                 if count > caps.members or written + size > most:
-                    raise ValueError(f"{path}: more than {caps.members} members or {most} bytes")
+                    raise UserError(f"{path}: more than {caps.members} members or {most} bytes")
                 written += _write(content, _inside(building, name), most - written)
         folder.mkdir(parents=True, exist_ok=True)
         for entry in building.iterdir():
             entry.replace(folder / entry.name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path}: damaged or not an archive ({error})") from error
+        raise UserError(f"{path}: damaged or not an archive ({error})") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

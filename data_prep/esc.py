@@ -5,7 +5,7 @@ import pathlib
 import re
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _ESC10 = re.compile(r"(?P<fold>[1-5])-(?P<freesound>\d+)-(?P<take>[A-Z])\.ogg")
 _LAYOUT = "meta/esc50.csv with audio/, or <NNN - Class>/<fold>-<freesound id>-<take>.ogg (ESC-10)"
@@ -37,17 +37,17 @@ def _from_folders(source: pathlib.Path) -> list[Clip]:
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Either layout; the folds are the official ones."""
+    """Reads either layout; the folds are the official ones."""
     del seed
     table = (source / "meta" / "esc50.csv").exists()
     clips = _from_table(source) if table else _from_folders(source)
     return require_clips(clips, source, _LAYOUT)
 
 
-ESC = Corpus(
+ESC = CorpusRecipe(
     "esc",
     find,
     group="Freesound recording",
-    split="official",
+    split="official_strict",
     licence="ESC-50: CC BY-NC 3.0; ESC-10 subset: CC BY 3.0",
 )

@@ -3,11 +3,11 @@
 import pathlib
 
 from cryjax.data.manifest import Clip, load_manifest
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 
 def find_folder(source: pathlib.Path, seed: int) -> list[Clip]:
-    """`<label>/**/<recording>`; files at the top have no label; a recording is its own group."""
+    """Lists `<label>/**/<recording>`; files at the top have no label; recordings are groups."""
     del seed
     clips = []
     for name in audio_files(source):
@@ -18,10 +18,10 @@ def find_folder(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 def find_csv(source: pathlib.Path, seed: int) -> list[Clip]:
-    """A manifest with columns path, start_s, end_s, label, group, split and any others."""
+    """Reads a manifest with columns path, start_s, end_s, label, group, split and any others."""
     del seed
     return load_manifest(source)
 
 
-FOLDER = Corpus("folder", find_folder, group="recording")
-CSV = Corpus("csv", find_csv, group="column group")
+FOLDER = CorpusRecipe("folder", find_folder, group="recording")
+CSV = CorpusRecipe("csv", find_csv, group="column group")

@@ -8,7 +8,7 @@ import json
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips, rows_of
+from data_prep.corpus import CorpusRecipe, require_clips, rows_of
 
 _LAYOUT = "FSD50K.{dev,eval}_audio/ and FSD50K.ground_truth/{dev,eval}.csv [FSD50K.metadata/]"
 
@@ -22,7 +22,7 @@ def _uploaders(source: pathlib.Path, part: str) -> dict[str, str]:
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Train, val and test of the ground truth; without the metadata a clip is its own group."""
+    """Lists train, val and test of the ground truth; without metadata clips are groups."""
     del seed
     clips = []
     for part in ("dev", "eval"):
@@ -41,7 +41,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-FSD50K = Corpus(
+FSD50K = CorpusRecipe(
     "fsd50k",
     find,
     group="uploader",

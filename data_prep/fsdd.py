@@ -4,13 +4,13 @@ import pathlib
 import re
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)\.wav")
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """`[recordings/]<digit>_<speaker>_<index>.wav`."""
+    """Lists `[recordings/]<digit>_<speaker>_<index>.wav`."""
     del seed
     clips = []
     for name in audio_files(source, [".wav"]):
@@ -20,4 +20,4 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, "<digit>_<speaker>_<index>.wav")
 
 
-FSDD = Corpus("fsdd", find, group="speaker", split="kfold:6", licence="CC BY-SA 4.0")
+FSDD = CorpusRecipe("fsdd", find, group="speaker", split="kfold:6", licence="CC BY-SA 4.0")

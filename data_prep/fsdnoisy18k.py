@@ -3,7 +3,7 @@
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Archive, Corpus, require_clips, rows_of
+from data_prep.corpus import Archive, CorpusRecipe, require_clips, rows_of
 
 _LAYOUT = "FSDnoisy18k.audio_train/, FSDnoisy18k.audio_test/ and FSDnoisy18k.meta/{train,test}.csv"
 
@@ -21,13 +21,13 @@ def _table(source: pathlib.Path, part: str) -> list[Clip]:
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Group = Freesound clip; three train clips are said to repeat in test: run data_prep.audit."""
+    """Lists all clips; three of train are said to repeat in test: run data_prep.audit."""
     del seed
     clips = _table(source, "train") + _table(source, "test")
     return require_clips(clips, source, _LAYOUT)
 
 
-FSDNOISY18K = Corpus(
+FSDNOISY18K = CorpusRecipe(
     "fsdnoisy18k",
     find,
     group="Freesound clip",

@@ -12,7 +12,8 @@ import re
 import warnings
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from cryjax.errors import UserError
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _NAME = re.compile(r"(\d{3})_([^_]+)_([A-Z][a-z])_(sc|mc)_(\w+)")
 _CLASSES = {("0", "0"): "normal", ("1", "0"): "crackle", ("0", "1"): "wheeze", ("1", "1"): "both"}
@@ -23,12 +24,12 @@ SHORTEST_S = 0.05
 
 
 def _beside(source: pathlib.Path, name: str) -> pathlib.Path | None:
-    """A side file in the folder or in its info/."""
+    """Finds a side file in the folder or in its info/."""
     return next((p for p in (source / name, source / "info" / name) if p.exists()), None)
 
 
 def _official(source: pathlib.Path) -> dict[tuple[str, ...], str]:
-    """First four name fields to train or test; empty without the list."""
+    """Maps the first four fields of a name to train or test; empty without the list."""
     path = _beside(source, SPLIT_LIST)
     lines = path.read_text().split("\n") if path else []
     pairs = (line.split() for line in lines if line.strip())
@@ -36,7 +37,7 @@ def _official(source: pathlib.Path) -> dict[tuple[str, ...], str]:
 
 
 def _patients(source: pathlib.Path) -> dict[str, dict[str, str]]:
-    """Patient to age, sex and diagnosis, as far as the side files are there."""
+    """Maps patients to age, sex and diagnosis, as far as the side files are there."""
     about: dict[str, dict[str, str]] = {}
     if path := _beside(source, "demographic_info.txt"):
         for fields in (line.split() for line in path.read_text().splitlines()):
@@ -50,7 +51,7 @@ def _patients(source: pathlib.Path) -> dict[str, dict[str, str]]:
 
 
 def _cycles(path: pathlib.Path) -> list[tuple[float, float, str]]:
-    """Start, end and class of every cycle of an annotation file; too short ones are reported."""
+    """Reads start, end and class of every cycle of a file; too short ones are reported."""
     cycles = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         fields = line.split()
@@ -60,7 +61,7 @@ def _cycles(path: pathlib.Path) -> list[tuple[float, float, str]]:
             start_s, end_s = float(fields[0]), float(fields[1])
             label = _CLASSES[fields[2], fields[3]]
         except (ValueError, IndexError, KeyError):
-            raise ValueError(
+            raise UserError(
                 f"{path}:{number}: expected start, end, crackle 0/1, wheeze 0/1, got {line!r}"
             ) from None
         if end_s - start_s < SHORTEST_S:
@@ -73,7 +74,7 @@ def _cycles(path: pathlib.Path) -> list[tuple[float, float, str]]:
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every annotated cycle, with site, mode, device and what is known of the patient."""
+    """Lists every annotated cycle, with site, mode, device and what is known of the patient."""
     del seed
     official, patients, clips = _official(source), _patients(source), []
     for name in audio_files(source, [".wav"]):
@@ -82,7 +83,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
         if match is None:
             continue
         if not annotation.exists():
-            raise ValueError(f"{annotation} is missing; the layout expected is {_LAYOUT}")
+            raise UserError(f"{annotation} is missing; the layout expected is {_LAYOUT}")
         patient, index, site, mode, device = match.groups()
         split = official.get((patient, index, site, mode), "")
         extra = {"site": site, "mode": mode, "device": device}
@@ -94,7 +95,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-ICBHI = Corpus(
+ICBHI = CorpusRecipe(
     "icbhi",
     find,
     group="patient",

@@ -9,7 +9,8 @@ import pathlib
 import re
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from cryjax.errors import UserError
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 from data_prep.icbhi import ICBHI
 
 _NAME = re.compile(r"(\d{3})_([^_]+)_([A-Za-z]{2})_(sc|mc)_(\w+?)_segment_(\d+)_([01])_([01])")
@@ -18,7 +19,7 @@ _LAYOUT = "[pos|neg/]<patient>_<index>_<site>_<mode>_<device>_segment_<k>_<crack
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every segment."""
+    """Lists every segment."""
     del seed
     clips = []
     for name in audio_files(source, [".wav"]):
@@ -29,7 +30,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
         label = "normal" if (crackle, wheeze) == ("0", "0") else "abnormal"
         folder = _FOLDERS.get(path.parent.name.lower(), label)
         if folder != label:
-            raise ValueError(f"{source / name}: the folder says {folder}, the name says {label}")
+            raise UserError(f"{source / name}: the folder says {folder}, the name says {label}")
         extra = {
             "recording_index": index,
             "site": site,
@@ -42,7 +43,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-ICBHI_BALANCED = Corpus(
+ICBHI_BALANCED = CorpusRecipe(
     "icbhi_balanced",
     find,
     group="patient",

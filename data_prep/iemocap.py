@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips
+from data_prep.corpus import CorpusRecipe, require_clips
 
 _LINE = re.compile(r"\[[\d. -]+\]\t(Ses(\d\d)([FM])_\w+)\t(\w{3})\t")
 EMOTIONS = {"neu": "neutral", "ang": "angry", "sad": "sad", "hap": "happy"}
@@ -15,7 +15,7 @@ _LAYOUT = "Session<1-5>/dialog/EmoEvaluation/*.txt and Session<1-5>/sentences/wa
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every utterance of the four emotions."""
+    """Lists every utterance of the four emotions."""
     del seed
     clips = []
     for table in sorted(source.glob("Session*/dialog/EmoEvaluation/*.txt")):
@@ -29,7 +29,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-IEMOCAP = Corpus(
+IEMOCAP = CorpusRecipe(
     "iemocap",
     find,
     group="session",

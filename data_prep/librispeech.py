@@ -8,13 +8,13 @@ sides; speakers with a single chapter are therefore in one part only.
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Archive, Corpus, audio_files, require_clips
+from data_prep.corpus import Archive, CorpusRecipe, audio_files, require_clips
 
 _LAYOUT = "[train-clean-100/]<speaker>/<chapter>/<speaker>-<chapter>-<utterance>.flac"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every utterance."""
+    """Lists every utterance."""
     del seed
     clips = []
     for name in audio_files(source, [".flac", ".wav"]):
@@ -25,7 +25,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-LIBRISPEECH = Corpus(
+LIBRISPEECH = CorpusRecipe(
     "librispeech",
     find,
     group="chapter",

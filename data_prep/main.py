@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
+from cryjax.errors import UserError
+
 _CORPUS = flags.DEFINE_string("corpus", None, "Which recipe reads --source; see above.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of recordings, or the CSV of --corpus=csv.")
 _OUT = flags.DEFINE_string("out", None, "Folder of the shards, made if needed.")
@@ -31,8 +33,16 @@ _SPLIT = flags.DEFINE_string(
 _LABEL = flags.DEFINE_string(
     "label", "label", "Column that becomes the label, such as age or site."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of drawn splits and synthetic recordings.")
-_WORKERS = flags.DEFINE_integer("workers", 2, "Processes; 0 works in this one.", lower_bound=0)
+_DUPLICATES = flags.DEFINE_enum(
+    "duplicates",
+    "group",
+    ["group", "drop", "keep"],
+    "Exact copies of a recording: put into one group, dropped but for the first, or kept.",
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of drawn splits and synthetic recordings.")
+_WORKERS = flags.DEFINE_integer(
+    "workers", 2, "Number of processes; 0 works in this one.", lower_bound=0
+)
 _DOWNLOAD = flags.DEFINE_bool(
     "download", False, "Fetch the recordings into --out first, where the source allows it."
 )
@@ -57,31 +67,31 @@ def _corpus(name: str, source: str | None):
         return recipe(name.removeprefix("tfds:"), source)
     if name not in CORPORA:
         near = difflib.get_close_matches(name, CORPORA) or sorted(CORPORA)
-        raise ValueError(f"corpus must be one of {', '.join(CORPORA)}, got {name!r}; near: {near}")
+        raise UserError(f"corpus must be one of {', '.join(CORPORA)}, got {name!r}; near: {near}")
     return CORPORA[name]
 
 
 def _part(text: str) -> tuple[int, int]:
     index, _, count = text.partition("/")
     if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise ValueError(f"part must be i/n with 0 <= i < n, got {text!r}")
+        raise UserError(f"part must be i/n with 0 <= i < n, got {text!r}")
     return int(index), int(count)
 
 
 def _source(recipe, source: str | None, out: pathlib.Path, options: "Options") -> pathlib.Path:
-    """The given source, or the recordings that the recipe makes by code or downloads."""
+    """Returns the given source, or the recordings that the recipe makes by code or downloads."""
     if options.download:
         from data_prep.download import provide
 
         if not recipe.archives:
-            raise ValueError(
+            raise UserError(
                 f"{recipe.name} has no archive that anybody may fetch (its source asks for a form "
                 "or a login, or publishes no checksum); get it there and give --source"
             )
         return provide(recipe.archives, out)
     if recipe.make is None:
         if source is None:
-            raise ValueError(f"--source is needed: the folder of recordings of {recipe.name}")
+            raise UserError(f"--source is needed: the folder of recordings of {recipe.name}")
         return pathlib.Path(source)
     made = pathlib.Path(source) if source else out / "recordings"
     if recipe.name.startswith("tfds:"):  # --source is where the builder is
@@ -99,6 +109,7 @@ class Options:
     spec: str = "uclser"
     split: str | None = None
     label: str = "label"
+    duplicates: str = "group"
     seed: int = 0
     workers: int = 2
     part: str = "0/1"
@@ -122,32 +133,41 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         clips = [dataclasses.replace(clip, label=clip.column(options.label)) for clip in clips]
     own = all(clip.split for clip in clips) and recipe.name == "csv"
     rule = options.split or ("official" if own else recipe.split)
-    clips, words = make_splits(clips, rule, options.seed)
+    make_splits(clips, rule, options.seed)  # a rule that cannot be applied is refused before hours
     classes = sorted({clip.label for clip in clips} - {""})
     about = {
         "corpus": recipe.name,
         "licence": recipe.licence,
         "group": recipe.group,
-        "split_rule": words,
         "label": options.label,
         "seed": options.seed,
     }
     root = found if found.is_dir() else found.parent
-    return Plan(root, out, preset(options.spec), clips, classes, about)
+    return Plan(
+        root,
+        out,
+        preset(options.spec),
+        clips,
+        classes,
+        about,
+        split=rule,
+        duplicates=options.duplicates,
+        seed=options.seed,
+    )
 
 
 def _beam():
     try:
         from data_prep import beam
     except ImportError:
-        raise ValueError(
+        raise UserError(
             "--beam needs Apache Beam: pip install cryjax[beam], in an environment of its own"
         ) from None
     return beam
 
 
 def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
-    """What the command does; keyword arguments are the fields of `Options`.
+    """Does what the command does; keyword arguments are the fields of `Options`.
 
     Returns:
       Whether the folder is complete; False while other parts are still to be built.
@@ -185,6 +205,7 @@ def _main(argv: Sequence[str]) -> None:
             spec=_SPEC.value,
             split=_SPLIT.value,
             label=_LABEL.value,
+            duplicates=_DUPLICATES.value,
             seed=_SEED.value,
             workers=_WORKERS.value,
             part=_PART.value,

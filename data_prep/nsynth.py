@@ -8,13 +8,13 @@ import json
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips
+from data_prep.corpus import CorpusRecipe, require_clips
 
 _LAYOUT = "nsynth-{train,valid,test}/examples.json and audio/<note>.wav"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every note of the parts that are there."""
+    """Lists every note of the parts that are there."""
     del seed
     clips = []
     for part, split in (("train", "train"), ("valid", "val"), ("test", "test")):
@@ -28,7 +28,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-NSYNTH = Corpus(
+NSYNTH = CorpusRecipe(
     "nsynth",
     find,
     group="instrument",

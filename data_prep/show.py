@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
+from cryjax.errors import UserError
+
 _CORPUS = flags.DEFINE_string("corpus", "folder", "Recipe that knows the clips.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of recordings, or the CSV of --corpus=csv.")
 _PATH = flags.DEFINE_string("path", "", "Recording within --source; else the richest in labels.")
@@ -25,13 +27,13 @@ def choose(clips: Sequence, path: str) -> list:
     for clip in clips:
         by_path.setdefault(clip.path, []).append(clip)
     if path and path not in by_path:
-        raise ValueError(f"no clip of {path!r}; there are such as {sorted(by_path)[:3]}")
+        raise UserError(f"no clip of {path!r}; there are such as {sorted(by_path)[:3]}")
     chosen = path or max(by_path, key=lambda name: len({c.label for c in by_path[name]}))
     return by_path[chosen]
 
 
 def draw(source: pathlib.Path, clips: Sequence, spec_text: str):
-    """The figure of one recording."""
+    """Draws one recording."""
     import dataclasses
 
     import matplotlib
@@ -68,7 +70,7 @@ def _main(argv: Sequence[str]) -> None:
 
     try:
         if _SOURCE.value is None or _CORPUS.value not in CORPORA:
-            raise ValueError(f"--source is needed, and --corpus one of {', '.join(CORPORA)}")
+            raise UserError(f"--source is needed, and --corpus one of {', '.join(CORPORA)}")
         source = pathlib.Path(_SOURCE.value)
         clips = choose(CORPORA[_CORPUS.value].find(source, 0), _PATH.value)
         root = source if source.is_dir() else source.parent

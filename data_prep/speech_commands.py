@@ -11,7 +11,7 @@ import pathlib
 import soundfile
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Archive, Corpus, audio_files, require_clips, require_file
+from data_prep.corpus import Archive, CorpusRecipe, audio_files, require_clips, require_file
 
 TEN = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 NOISE = "_background_noise_"
@@ -56,7 +56,7 @@ _V1 = Archive(
     "http://download.tensorflow.org/data/speech_commands_v0.01.tar.gz",
     "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
 )
-SPEECH_COMMANDS = Corpus(
+SPEECH_COMMANDS = CorpusRecipe(
     "speech_commands",
     find,
     group="speaker",
@@ -65,7 +65,7 @@ SPEECH_COMMANDS = Corpus(
     expected={"all": 105_829, "train": 84_843, "val": 9_981, "test": 11_005},
     archives=(_V2,),
 )
-SPEECH_COMMANDS_V1 = Corpus(
+SPEECH_COMMANDS_V1 = CorpusRecipe(
     "speech_commands_v1",
     find,
     group="speaker",
@@ -74,7 +74,7 @@ SPEECH_COMMANDS_V1 = Corpus(
     expected={"all": 64_721, "train": 51_088, "val": 6_798, "test": 6_835},
     archives=(_V1,),
 )
-SPEECH_COMMANDS_12 = Corpus(
+SPEECH_COMMANDS_12 = CorpusRecipe(
     "speech_commands12",
     functools.partial(find, words=TEN),
     group="speaker",

@@ -1,4 +1,4 @@
-"""What a prepared folder holds, as text: for the screen, for summary.txt and for the audit."""
+"""What a prepared folder holds, as text for the screen, for summary.txt and for the audit."""
 
 import collections
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from cryjax.data.shards import ShardSet
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as aligned text columns."""
+    """Writes rows as aligned text columns."""
     cells = [[str(c) for c in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     return "\n".join(
@@ -17,7 +17,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def by_split(clips: Sequence[Clip], column: str) -> str:
-    """Clips of every value of a column in every split, as a table."""
+    """Counts the clips of every value of a column in every split, as a table."""
     splits = sorted({clip.split for clip in clips})
     counts = collections.Counter((clip.column(column), clip.split) for clip in clips)
     values = sorted({value for value, _ in counts})
@@ -33,7 +33,7 @@ def _totals(clips: Sequence[Clip], split: str) -> list[object]:
 
 
 def summarise(shards: ShardSet) -> str:
-    """Clips, hours, groups, classes by split, rates, quality flags and quarantined files."""
+    """Counts clips, hours, groups and classes by split, rates, flags and quarantined files."""
     clips, info = shards.clips, shards.info
     splits = [*sorted({clip.split for clip in clips}), "all"]
     rates = collections.Counter(clip.extra["native_rate_hz"] for clip in clips)
@@ -41,6 +41,7 @@ def summarise(shards: ShardSet) -> str:
     lines = [
         f"corpus {info['corpus']}, spec {shards.spec.name}, group = {info['group']}",
         f"split: {info['split_rule']}",
+        *(f"  {note}" for note in info.get("notes", [])),
         f"licence: {info['licence']}",
         "",
         table(
@@ -50,7 +51,10 @@ def summarise(shards: ShardSet) -> str:
         by_split(clips, "label"),
         "",
         "native rates: " + ", ".join(f"{rate} Hz: {n}" for rate, n in sorted(rates.items())),
-        "flagged: " + ", ".join(f"{name} {flags[name]}" for name in ("clipped", "silent", "short")),
+        "flagged: "
+        + ", ".join(
+            f"{name} {flags[name]}" for name in ("clipped", "silent", "short", "short_tail")
+        ),
         f"quarantined: {info['quarantined']} (quarantine.csv)",
     ]
     return "\n".join(lines)

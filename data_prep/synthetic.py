@@ -10,7 +10,7 @@ import soundfile
 
 from cryjax.data import synthetic
 from cryjax.data.manifest import Clip, load_manifest
-from data_prep.corpus import Corpus
+from data_prep.corpus import CorpusRecipe
 
 LICENCE = "SYNTHETIC, made by cryjax for demonstration and tests; no medical meaning; CC0"
 BABIES, TAKES, SECONDS, SOUND_TAKES = 48, 2, 4.0, 40
@@ -52,15 +52,15 @@ def _write(rows_and_waves, folder: pathlib.Path, seed: int) -> None:
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """The manifest that was written beside the recordings."""
+    """Reads the manifest that was written beside the recordings."""
     del seed
     return load_manifest(source / "clips.csv")
 
 
-CRIES = Corpus(
+CRIES = CorpusRecipe(
     "synthetic", find, group="baby", licence=LICENCE, make=functools.partial(_write, _cries)
 )
-SOUNDS = Corpus(
+SOUNDS = CorpusRecipe(
     "synthetic_sounds",
     find,
     group="recording",

@@ -14,7 +14,8 @@ import numpy as np
 import soundfile
 
 from cryjax.data.manifest import Clip, load_manifest, save_csv
-from data_prep.corpus import Corpus
+from cryjax.errors import UserError
+from data_prep.corpus import CorpusRecipe
 
 WAVES = ("audio", "waveform", "speech")
 GROUPS = ("speaker_id", "speaker", "group", "id")
@@ -26,13 +27,13 @@ def _builder(name: str, source: str | None) -> Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError:
-        raise ValueError("--corpus=tfds:NAME needs: pip install 'cryjax[tfds]'") from None
+        raise UserError("--corpus=tfds:NAME needs: pip install 'cryjax[tfds]'") from None
     try:
         return tfds.builder(name, data_dir=source)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"{_NEEDS} ({error})") from error
+        raise UserError(f"{_NEEDS} ({error})") from error
     except tfds.core.DatasetNotFoundError:
-        raise ValueError(f"no builder {name!r} prepared in --source={source}") from None
+        raise UserError(f"no builder {name!r} prepared in --source={source}") from None
 
 
 def _samples(wave: np.ndarray) -> np.ndarray:
@@ -46,7 +47,7 @@ def _rows(builder: Any, folder: pathlib.Path) -> Iterator[dict[str, Any]]:
     features = builder.info.features
     wave = next((name for name in WAVES if name in features), None)
     if wave is None:
-        raise ValueError(f"{builder.name} has none of {', '.join(WAVES)} among {list(features)}")
+        raise UserError(f"{builder.name} has none of {', '.join(WAVES)} among {list(features)}")
     rate = getattr(features[wave], "sample_rate", None)
     label = dict(features).get("label")
     group = next((name for name in GROUPS if name in features), None)
@@ -65,7 +66,7 @@ def _text(value: Any) -> str:
 
 
 def _export(name: str, source: str | None, folder: pathlib.Path, seed: int) -> None:
-    """Every recording as a file, the manifest last."""
+    """Writes every recording as a file, the manifest last."""
     del seed
     builder = _builder(name, source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +78,10 @@ def _find(source: pathlib.Path, seed: int) -> list[Clip]:
     return load_manifest(source / "clips.csv")
 
 
-def recipe(name: str, source: str | None) -> Corpus:
-    """The recipe of a builder; its licence is what the builder says of itself."""
+def recipe(name: str, source: str | None) -> CorpusRecipe:
+    """Makes the recipe of a builder; its licence is what the builder says of itself."""
     about = _builder(name, source).info
-    return Corpus(
+    return CorpusRecipe(
         f"tfds:{name}",
         _find,
         group="speaker or recording of the builder",

@@ -3,13 +3,13 @@
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, require_clips, require_file, rows_of
+from data_prep.corpus import CorpusRecipe, require_clips, require_file, rows_of
 
 _LAYOUT = "meta.csv, audio/ and evaluation_setup/fold1_{train,evaluate}.txt"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Train and evaluate of fold 1, as train and test."""
+    """Lists train and evaluate of fold 1, as train and test."""
     del seed
     split_of = {}
     for part, split in (("train", "train"), ("evaluate", "test")):
@@ -25,7 +25,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-TUT2018 = Corpus(
+TUT2018 = CorpusRecipe(
     "tut2018",
     find,
     group="location",

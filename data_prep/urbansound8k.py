@@ -3,13 +3,13 @@
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Archive, Corpus, require_clips, rows_of
+from data_prep.corpus import Archive, CorpusRecipe, require_clips, rows_of
 
 _LAYOUT = "metadata/UrbanSound8K.csv and audio/fold<1-10>/<slice>.wav"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every slice; LAPE tests on fold10 alone."""
+    """Lists every slice; LAPE tests on fold10 alone."""
     del seed
     clips = [
         Clip(
@@ -24,7 +24,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-URBANSOUND8K = Corpus(
+URBANSOUND8K = CorpusRecipe(
     "urbansound8k",
     find,
     group="Freesound recording",

@@ -8,13 +8,13 @@ import csv
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _LAYOUT = "vggsound.csv with <YouTube id>_<start>.wav below, or {train,test}/<class>/<file>"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Either layout, with the official split."""
+    """Reads either layout, with the official split."""
     del seed
     files, table = audio_files(source), source / "vggsound.csv"
     if not table.exists():
@@ -34,7 +34,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-VGGSOUND = Corpus(
+VGGSOUND = CorpusRecipe(
     "vggsound",
     find,
     group="YouTube video",

@@ -3,14 +3,14 @@
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _SPLITS = {"1": "train", "2": "val", "3": "test"}
 _LAYOUT = "[wav/]<id>/<video>/<utterance>.wav, and iden_split.txt for the official split"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every utterance; without iden_split.txt clips have no split (--split=holdout draws one)."""
+    """Lists every utterance; without iden_split.txt they have no split."""
     del seed
     table, split_of = source / "iden_split.txt", {}
     if table.exists():
@@ -25,7 +25,7 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-VOXCELEB1 = Corpus(
+VOXCELEB1 = CorpusRecipe(
     "voxceleb1",
     find,
     group="video",

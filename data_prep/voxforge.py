@@ -7,13 +7,13 @@ an anonymous speaker with two submissions may be on both sides: the corpus canno
 import pathlib
 
 from cryjax.data.manifest import Clip
-from data_prep.corpus import Corpus, audio_files, require_clips
+from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 _LAYOUT = "<language>/<speaker>-<date>-<code>/wav/<utterance>.wav"
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Every utterance of <language>/<submission>/."""
+    """Lists every utterance of <language>/<submission>/."""
     del seed
     clips = []
     for name in audio_files(source):
@@ -25,4 +25,4 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
     return require_clips(clips, source, _LAYOUT)
 
 
-VOXFORGE = Corpus("voxforge", find, group="speaker", licence="GPL 3.0")
+VOXFORGE = CorpusRecipe("voxforge", find, group="speaker", licence="GPL 3.0")

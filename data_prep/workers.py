@@ -25,14 +25,14 @@ _worker: list[Prepare] = []
 
 
 def _start(make: Callable[[], Prepare]) -> None:
-    """In a fresh process: caps, and Ctrl-C left to the parent."""
+    """Sets a fresh process up: limits, and Ctrl-C left to the parent."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker[:] = [make()]
 
 
 def _prepare(clip: Clip, seconds: int) -> Prepared:
-    """The alarm's default ends the process, whatever library hangs in it."""
+    """Prepares one clip; the alarm's default ends the process, whatever hangs in it."""
     signal.alarm(seconds)
     try:
         return _worker[0](clip)
@@ -44,16 +44,14 @@ class Workers:
     """Prepares clips in other processes, in order; a clip that kills its process is set aside.
 
     Use as a context manager.
+
+    Args:
+      make: Makes the function that prepares a clip, once in every process; picklable.
+      count: Number of processes.
+      seconds: Time in seconds that one clip may take.
     """
 
     def __init__(self, make: Callable[[], Prepare], count: int, *, seconds: int = SECONDS):
-        """Args are what runs.
-
-        Args:
-          make: Makes the function of a clip, once in every process; picklable.
-          count: Of processes.
-          seconds: That one clip may take.
-        """
         self._make, self._count, self._seconds = make, count, seconds
         self._pool = self._fresh(count)
 
@@ -68,7 +66,7 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
 
     def __call__(self, clips: Iterable[Clip]) -> Iterator[Prepared]:
-        """The clips' mels, or why there are none, in order."""
+        """Yields the clips' log-mels, or why there are none, in their order."""
         todo, waiting = iter(clips), collections.deque[tuple[Clip, Future]]()
         while True:
             while len(waiting) < AHEAD * self._count and (clip := next(todo, None)) is not None:

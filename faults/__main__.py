@@ -16,7 +16,7 @@ from faults.runs import Hurt, Trial, make_corpus
 
 
 def table(found: list[Hurt]) -> str:
-    """As markdown."""
+    """Writes the faults as a table in Markdown."""
     rows = [
         "| fault | times | survived | lost steps, at most | promise | seen |",
         "|---|---|---|---|---|---|",
@@ -29,7 +29,7 @@ def table(found: list[Hurt]) -> str:
 
 
 def main() -> int:
-    """Runs all; the folder of all runs is printed first."""
+    """Injects all faults, or those named; the folder of the runs is printed first."""
     faults = {f.__name__: f for f in (*deaths.FAULTS, *checkpoints.FAULTS, *data.FAULTS)}
     names = ", ".join(faults)
     parser = argparse.ArgumentParser("python -m faults", description=__doc__)

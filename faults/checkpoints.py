@@ -13,7 +13,7 @@ from faults.runs import SAVE_EVERY, Hurt, Trial, flip
 
 
 def largest(folder: pathlib.Path) -> pathlib.Path:
-    """The file of a folder with the most bytes."""
+    """Finds the file of a folder with the most bytes."""
     return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
 
@@ -22,7 +22,7 @@ def _cut(path: pathlib.Path) -> None:
 
 
 def damaged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """Bits flipped, files cut and taken away in the latest checkpoint."""
+    """Flips bits, cuts files and takes them away in the latest checkpoint."""
     base = Trial(root / "base", corpus)
     process = base.start()
     base.wait_for(5 * SAVE_EVERY + 2, process)
@@ -51,7 +51,7 @@ def damaged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
 
 
 def full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """A disk that fills up while a run writes to it."""
+    """Fills a disk up while a run writes to it."""
     hurt = Hurt(
         "the disk is full", "a clear message; the last checkpoint stays; continues with room"
     )
@@ -91,7 +91,7 @@ def full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> lis
 
 
 def unwritable(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """A workdir nobody may write to."""
+    """Starts a run in a workdir that nobody may write to."""
     hurt = Hurt("the workdir cannot be written", "a clear message before any work")
     trial = Trial(pathlib.Path("/proc/cryjax-run"), corpus)
     trial.log = root / "unwritable.log"

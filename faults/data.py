@@ -21,7 +21,7 @@ def _shard(corpus: pathlib.Path) -> pathlib.Path:
 
 
 def records(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """Bits flipped within records, shards cut and missing."""
+    """Flips bits within records, cuts shards and takes them away."""
     masked = Hurt("a bit of a record flipped", "the clip is counted and left out, up to a share")
     one = _copy(corpus, root / "one-record")
     flip(_shard(one))
@@ -47,7 +47,7 @@ def records(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
 
 
 def poisoned(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """A mel that is not a number, as no file can become but a faulty disk or tool may make it."""
+    """Puts NaN into a log-mel, which no recording can cause but a faulty disk or tool may."""
     hurt = Hurt("NaN in one clip's mel", "its batches change nothing and are counted")
     bad = _copy(corpus, root / "poisoned")
     whole = shards.load_shards(bad)
@@ -70,7 +70,7 @@ def poisoned(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) ->
 
 
 def exchanged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """Resumed with another config, or with data that changed under the same name."""
+    """Resumes with another config, and with data that changed under the same name."""
     hurt = Hurt("config or data changed at resume", "refused, naming the difference")
     own = _copy(corpus, root / "exchanged")
     trial = Trial(root / "resumed", own)

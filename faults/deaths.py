@@ -11,7 +11,7 @@ Losses = list[float]
 
 
 def killed(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hurt]:
-    """SIGKILL at random steps of one run."""
+    """Sends SIGKILL at random steps of one run."""
     hurt = Hurt("kill -9 at a random step", "loses the steps since the last checkpoint")
     rng, trial, at = random.Random(0), Trial(root / "killed", corpus), 0
     while (at := at + rng.randrange(5, 15)) < STEPS - 5:
@@ -24,7 +24,7 @@ def killed(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[H
 
 
 def killed_while_saving(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hurt]:
-    """SIGKILL as soon as the folder of an unfinished checkpoint appears."""
+    """Sends SIGKILL as soon as the folder of an unfinished checkpoint appears."""
     hurt = Hurt("kill -9 during a save", "the checkpoint before is used")
     trial = Trial(root / "saving", corpus)
     for _ in range(3):
@@ -39,7 +39,7 @@ def killed_while_saving(root: pathlib.Path, corpus: pathlib.Path, straight: Loss
 
 
 def asked(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hurt]:
-    """SIGTERM to a run of one process."""
+    """Sends SIGTERM to a run of one process."""
     hurt = Hurt("SIGTERM", "saves and ends within 30 s with status 75; loses nothing")
     trial = Trial(root / "asked", corpus)
     for at in (9, 23, 40):
@@ -55,7 +55,7 @@ def asked(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hu
 
 
 def one_of_two(root: pathlib.Path, corpus: pathlib.Path, straight: Losses) -> list[Hurt]:
-    """A signal to one of two processes: first SIGTERM, then SIGKILL."""
+    """Sends a signal to one of two processes: first SIGTERM, then SIGKILL."""
     hurts = [
         Hurt("SIGTERM to one of two processes", "both save the same step and end within 30 s"),
         Hurt("kill -9 of one of two processes", "the other ends too; a new start continues"),

@@ -27,11 +27,11 @@ class Hurt:
     """What came of one kind of fault.
 
     Attributes:
-      fault: In words.
-      promise: What a run promises of it.
-      times: Injected.
-      survived: How often the promise was kept.
-      lost: Most steps that had to be made again; None where that says nothing.
+      fault: Name of the fault in words.
+      promise: What a run promises when it happens.
+      times: Number of times that it was injected.
+      survived: Number of times that the promise was kept.
+      lost: Largest number of steps that had to be made again; None where that says nothing.
       note: What was seen.
     """
 
@@ -52,7 +52,7 @@ class Hurt:
 
 
 def make_corpus(root: pathlib.Path, clips: int = 40) -> pathlib.Path:
-    """A prepared folder of noise."""
+    """Makes a prepared folder of noise."""
     from data_prep.main import prepare
 
     rng, rows = np.random.default_rng(0), ["path,label,group,split"]
@@ -66,7 +66,7 @@ def make_corpus(root: pathlib.Path, clips: int = 40) -> pathlib.Path:
 
 
 def flip(path: pathlib.Path) -> None:
-    """One bit in the middle of a file."""
+    """Flips one bit in the middle of a file."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -76,8 +76,8 @@ class Trial:
     """A workdir and the command that trains in it.
 
     Attributes:
-      workdir: Of the run.
-      log: File that gets what it says.
+      workdir: Workdir of the run.
+      log: File that the output of its processes goes to.
     """
 
     def __init__(self, workdir: pathlib.Path, data: pathlib.Path, *settings: str):
@@ -93,7 +93,7 @@ class Trial:
             f"--config.steps={STEPS}",
             f"--config.save_every={SAVE_EVERY}",
             "--config.log.every=1",
-            "--config.knn.every=0",
+            "--config.knn.every=None",
             "--config.optim.learning_rate=1e-5",
             "--config.encoder.width=16",
             *settings,
@@ -101,7 +101,7 @@ class Trial:
         self.log = workdir.parent / f"{workdir.name}.log"
 
     def start(self, *more: str) -> subprocess.Popen:
-        """A process; what it says goes to a file, as nobody reads a pipe while it runs."""
+        """Starts a process; its output goes to a file, as nobody reads a pipe while it runs."""
         flags = "--xla_force_host_platform_device_count=1"
         env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         with self.log.open("a") as log:
@@ -110,7 +110,7 @@ class Trial:
             )
 
     def start_two(self) -> list[subprocess.Popen]:
-        """Two processes of one run."""
+        """Starts two processes of one run."""
         with socket.socket() as free:
             free.bind(("localhost", 0))
             address = f"--coordinator_address=localhost:{free.getsockname()[1]}"
@@ -118,27 +118,27 @@ class Trial:
 
     @property
     def said(self) -> str:
-        """Everything so far."""
+        """Output of all processes so far."""
         return self.log.read_text()
 
     @property
     def steps(self) -> int:
-        """Logged so far."""
+        """Number of steps logged so far."""
         return len(load_metrics(self.workdir))
 
     @property
     def losses(self) -> list[float]:
-        """By step."""
+        """Logged losses by step."""
         return [row["loss"] for row in load_metrics(self.workdir)]
 
     @property
     def kept(self) -> int:
-        """Step of the newest whole checkpoint."""
+        """Step of the newest whole checkpoint; 0 without one."""
         return max(steps_in(self.checkpoints), default=0)
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """Their folder."""
+        """Folder of the checkpoints."""
         return self.workdir / FOLDER
 
     @property
@@ -147,20 +147,24 @@ class Trial:
         return any(self.checkpoints.glob(f"*{UNFINISHED}*"))
 
     def wait_for(self, step: int, process: subprocess.Popen) -> None:
-        """Until a step is logged, or the process ends."""
+        """Waits until a step is logged, or the process ends."""
         until = time.monotonic() + PATIENCE_S
         while self.steps < step and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
 
     def finish(self) -> tuple[bool, int]:
-        """Starts again and runs to the end: whether that went well, and the step it came from."""
+        """Starts again and runs to the end.
+
+        Returns:
+          Whether that went well, and the step that it continued from.
+        """
         before = len(self.said) if self.log.exists() else 0
         good = self.start().wait(PATIENCE_S) == 0 and self.steps == STEPS
         found = re.findall(r"continuing at step (\d+)", self.said[before:])
         return good, int(found[-1]) if found else 0
 
     def kill(self, process: subprocess.Popen) -> int:
-        """SIGKILL; returns the steps that were logged."""
+        """Sends SIGKILL and returns the number of steps that were logged."""
         process.send_signal(signal.SIGKILL)
         process.wait()
         return self.steps

@@ -1,3 +1,4 @@
+import importlib
 import os
 import pathlib
 import tempfile
@@ -7,6 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 from ml_collections import ConfigDict
+
+from cryjax.settings import changed, from_dict
+from cryjax.tasks import TASKS
 
 # more devices than cores, on a machine that has other work: see use_all_cores
 os.environ.setdefault("NPROC", "64")
@@ -75,20 +79,32 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke(prepared):
-    """A config's smoke variant on the small corpus, with a tiny encoder, as a plain dict."""
+    """A config's smoke variant on the small corpus, with a tiny encoder, as its settings."""
 
     def make(module, **changes):
         config = module.get_config("smoke")
         for part in (config, config.get("pretrain", {}), config.get("transfer", {})):
-            if "data" in part:
+            if "data" in part and "dirs" in part.data:
                 part.data.dirs = str(prepared)
             if "encoder" in part:
                 part.encoder = ConfigDict({"name": "vgg", "width": 4})
-        with config.unlocked():
-            config.update_from_flattened_dict(changes)
-        return config.to_dict()
+        name, kind = TASKS[config.task]
+        settings = getattr(importlib.import_module(name), kind)
+        return changed(from_dict(settings, config.to_dict()), nested(changes))
 
     return make
+
+
+def nested(flat):
+    """Dotted names as nested dictionaries."""
+    tree = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        part = tree
+        for key in path:
+            part = part.setdefault(key, {})
+        part[last] = value
+    return tree
 
 
 @pytest.fixture(scope="session")

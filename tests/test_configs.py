@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import json
 import pathlib
 import subprocess
@@ -9,50 +10,73 @@ import sys
 
 import pytest
 from flax import nnx
+from ml_collections import ConfigDict
 
-from configs import ablations, simclr, suite, transfer
+from configs import ablations, protocol, simclr, suite, transfer
 from configs.paper import slicer, ubenwa, uclser
-from cryjax.evaluate.probe import ProbeSettings
+from cryjax.data.pool import open_pool, open_training_data
+from cryjax.pretraining import PretrainSettings, build, resolve
+from cryjax.settings import changed, from_dict, merged, to_dict
 from cryjax.spec import preset
-from cryjax.tasks import ablate
-from cryjax.tasks.common import open_data
-from cryjax.tasks.pretrain import build_objective
-from cryjax.train.optim import OptimSettings, build_optimiser
+from cryjax.tasks import TASKS, table
+from cryjax.train.optim import build_optimiser
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAPER = [
-    *((uclser, name) for name in (*uclser.ENCODERS, *uclser.TASKS)),
+    *((uclser, name) for name in uclser.ENCODERS),
     *((ubenwa, name) for name in ubenwa.VARIANTS),
     *((slicer, name) for name in slicer.BASES),
 ]
 
 
+def settings_of(config):
+    """The settings dataclass that main makes of a config."""
+    name, kind = TASKS[config["task"]]
+    return from_dict(getattr(importlib.import_module(name), kind), config)
+
+
 @pytest.mark.parametrize(("module", "variant"), PAPER, ids=lambda x: getattr(x, "__name__", x))
 def test_a_paper_recipe_is_one_that_can_be_built(module, variant, prepared):
-    config = module.get_config(variant).to_dict()
-    if config["task"] == "transfer":
-        settings = {"frames": 101, "hop": 50, **config["probe"].pop("settings")}
+    settings = settings_of(module.get_config(variant).to_dict())
+    if not isinstance(settings, PretrainSettings):
         for mode in ("linear", "linear_bn", "finetune", "scratch"):
-            ProbeSettings(**settings, optim=OptimSettings(**config["probe"][mode]))
-        assert config["probe"].keys() >= {"linear_settings"}
+            build_optimiser(getattr(settings.probe, mode).optim, 10)
         return
-    assert config["task"] == "pretrain"
-    corpus = open_data(config["data"] | {"dirs": str(prepared), "replay_dirs": ""})
-    objective = nnx.eval_shape(lambda: build_objective(config, corpus, (0.0, 1.0)))
-    build_optimiser(OptimSettings(**config["optim"]), config["steps"])
-    assert config["objective"].get("queue", 0) % config["batch_size"] == 0
-    assert objective.policy.order[-1] in ("normalise", "resize_crop", "k_mix", "post_normalise")
+    own = {"dirs": str(prepared), "replay_dirs": "", "replay_fraction": 0.0, "protect_dirs": ""}
+    settings, start = resolve(changed(settings, {"data": own, "init": None}))
+    corpus = open_training_data(settings.data)
+    pool = open_pool(corpus, dataclasses.replace(settings.data, on_protected="drop"))
+    objective = nnx.eval_shape(lambda: build(without_k_means(settings), corpus, pool, start))
+    build_optimiser(settings.optim, settings.steps)
+    assert getattr(settings.objective, "queue", 0) % settings.batch_size == 0
+    last = ("normalise", "byola_resize_crop", "k_mix", "post_normalise")
+    assert settings.augment.order[-1] in last
+    assert objective.policy.order[-1] in last
     for line in pathlib.Path(module.__file__).read_text().splitlines():
-        if "config.batch_size =" in line:
-            assert "[" in line or "SIZES" in line  # where the value comes from
+        if line.strip().startswith('"batch_size":'):
+            assert "[" in line or "batch," in line  # where the value comes from
+
+
+def without_k_means(settings):
+    """k-means needs values, which abstract building has not."""
+    order = tuple(step for step in settings.augment.order if step != "k_mix")
+    return dataclasses.replace(settings, augment=dataclasses.replace(settings.augment, order=order))
+
+
+@pytest.mark.parametrize("name", ["slicer", "ubenwa"])
+def test_paper_recipes_of_unlabelled_sets_train_on_all_of_them(name):
+    """A csv without splits gets a drawn one: they trained on 70 % of the hours."""
+    module = {"slicer": slicer, "ubenwa": ubenwa}[name]
+    assert settings_of(module.get_config().to_dict()).data.splits == ("*",)
 
 
 @pytest.mark.parametrize("spec", ["uclser", "ubenwa", "slicer"])
 def test_mix_back_is_told_what_the_mels_are(spec, smoke):
-    config = smoke(simclr)
-    corpus = dataclasses.replace(open_data(config["data"]), spec=preset(spec))
-    objective = nnx.eval_shape(lambda: build_objective(config, corpus, (0.0, 1.0)))
-    assert objective.policy.settings["mix_back"]["log"] == preset(spec).log
+    settings, start = resolve(smoke(simclr))
+    corpus = dataclasses.replace(open_training_data(settings.data), spec=preset(spec))
+    pool = open_pool(corpus, settings.data)
+    objective = nnx.eval_shape(lambda: build(settings, corpus, pool, start))
+    assert objective.policy.step("mix_back").settings["log"] == preset(spec).log
 
 
 def test_every_method_is_a_variant_of_the_suite():
@@ -60,6 +84,52 @@ def test_every_method_is_a_variant_of_the_suite():
         assert suite.get_config(name).to_dict()["pretrain"]["objective"]["name"] == name
     with pytest.raises(ValueError, match="variants are smoke, demo, slicer, byola"):
         suite.get_config("sliser")
+
+
+def test_a_suite_offers_no_setting_that_it_would_not_read():
+    """`pretrain.data.dirs` could be set and was ignored."""
+    config = suite.get_config()
+    for path, names in suite.DECIDED.items():
+        part = config
+        for key in path.split("."):
+            part = part[key]
+        assert not set(names) & set(part.keys())
+    command = [sys.executable, "-m", "cryjax.main", "--config=configs/suite.py", "--workdir=x"]
+    command += ["--config.pretrain.data.dirs=prepared/mine"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    assert "config.pretrain.data.dirs is not a setting" in done.stderr
+    assert "config.transfer.data.dirs" in done.stderr
+
+
+FILES = sorted((ROOT / "configs").rglob("*.py"))
+MODULES = [
+    importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for path in FILES
+    if "def get_config" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_every_config_becomes_settings_and_shares_nothing(module):
+    """One ConfigDict in two places let an override of the one change the other."""
+    config = module.get_config()
+    if config.task != "list":
+        settings_of(config.to_dict())
+    seen: list[int] = []
+
+    def visit(part):
+        seen.append(id(part))
+        for value in part.values():
+            if isinstance(value, ConfigDict):
+                visit(value)
+
+    visit(config)
+    assert len(seen) == len(set(seen))
+
+
+def test_defaults_are_those_of_the_dataclasses():
+    """configs/ start from them: what a config does not change is written once."""
+    assert settings_of(transfer.get_config().to_dict()) == transfer.TransferSettings()
 
 
 def test_ablations_cover_the_sources_tables_row_by_row():
@@ -71,50 +141,47 @@ def test_ablations_cover_the_sources_tables_row_by_row():
         "policies": 6,
         "objectives": 7,
     }
-    config = ablations.get_config("sampling").to_dict()
-    chosen = ablate.merged(config["base"], config["rows"]["d25"])
-    assert (chosen["pretrain"]["data"]["distance"], config["published"]["d25"]) == (
-        25,
-        {"knn": 61.5},
-    )
-    assert config["base"]["pretrain"]["data"]["distance"] == -1
-    methods = ablations.get_config("objectives").to_dict()
-    chosen = ablate.merged(methods["base"], methods["rows"]["byola"])
-    assert chosen["pretrain"]["objective"]["name"] == "byola"
-    assert "temperature" not in chosen["pretrain"]["objective"]  # replaced, not merged
-    assert chosen["pretrain"]["encoder"] == methods["base"]["pretrain"]["encoder"]
+    settings = settings_of(ablations.get_config("sampling").to_dict())
+    d25 = from_dict(suite.SuiteSettings, merged(settings.base, settings.rows["d25"]))
+    assert (d25.pretrain.data.distance, settings.published["d25"]) == (25, {"knn_within": 61.5})
+    assert settings.base["pretrain"]["data"]["distance"] is None
+    assert (d25.transfer.knn.k, d25.transfer.knn.features) == (200, "z")
+    methods = settings_of(ablations.get_config("objectives").to_dict())
+    byola = from_dict(suite.SuiteSettings, merged(methods.base, methods.rows["byola"]))
+    assert byola.pretrain.objective.name == "byola"
+    assert to_dict(byola.pretrain.encoder) == methods.base["pretrain"]["encoder"]
 
 
 @pytest.mark.slow
 def test_an_ablation_runs_its_rows_and_skips_what_is_finished(prepared, tmp_path, capsys):
     config = ablations.get_config("smoke").to_dict()
+    config["base"]["transfer"]["data"]["dirs"] = str(prepared)
     for part in ("pretrain", "transfer"):
-        config["base"][part]["data"]["dirs"] = str(prepared)
-    config["base"]["pretrain"]["encoder"]["width"] = 4
-    config["base"]["transfer"]["encoder"]["width"] = 4
-    ablate.run(config, tmp_path)
-    table = (tmp_path / "results.md").read_text()
-    assert "| random |" in table
-    assert table.strip().endswith("61.5 |")
+        config["base"][part]["encoder"] = {"name": "vgg", "width": 4}
+    table.run(settings_of(config), tmp_path)
+    shown = (tmp_path / "results.md").read_text()
+    assert "| random |" in shown
+    assert shown.strip().endswith("61.5 |")
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert [row["row"] for row in rows] == ["random", "d25"] == [row["row"] for row in found]
-    assert float(rows[0]["knn_mean"]) == found[0]["knn_mean"]
+    assert float(rows[0]["knn_within_mean"]) == found[0]["knn_within_mean"]
     capsys.readouterr()
-    ablate.run(config | {"only": "random"}, tmp_path)
+    table.run(settings_of(config | {"only": "random"}), tmp_path)
     assert "all 4 steps are done" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"config.only names \['d26'\]; there are d0, d125"):
-        ablate.run(config | {"only": "d26"}, tmp_path)
+        table.run(settings_of(config | {"only": "d26"}), tmp_path)
 
 
-def test_the_list_needs_no_workdir():
-    command = [sys.executable, "-m", "cryjax.main", "--config=configs/ablations.py:list"]
-    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-    assert run.stdout == ablations.get_config("list").to_dict()["text"] + "\n"
+def test_the_lists_need_no_workdir():
+    for name, module in (("ablations", ablations), ("protocol", protocol)):
+        command = [sys.executable, "-m", "cryjax.main", f"--config=configs/{name}.py:list"]
+        run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+        assert run.stdout == module.get_config("list").to_dict()["text"] + "\n"
 
 
-def test_what_a_judged_run_shares_with_its_pre_training_is_named_alike():
+def test_what_an_evaluation_shares_with_its_pre_training_is_named_alike():
     ours, theirs = simclr.get_config().to_dict(), transfer.get_config().to_dict()
     assert ours["augment"].keys() == theirs["augment"].keys()
     assert ours["encoder"] == theirs["encoder"]

@@ -1,4 +1,4 @@
-"""Audio files to float32 mono, with caps and checks: damage is refused, never concealed."""
+"""Audio files to float32 mono, with caps and checks; damage is refused, never concealed."""
 
 import dataclasses
 import io
@@ -27,11 +27,12 @@ AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
     ".w64",
 }
 FFMPEG_BYTES_A_SECOND = 4 * 192_000  # float samples at the highest rate it may deliver
+SHORT_TAIL_SHARE, SHORT_TAIL_S = 0.01, 0.05  # that a header may promise too much (mp3 in wav)
 STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
 
 
 class AudioError(Exception):
-    """A recording that cannot be used: which one, why, and what to do about it."""
+    """A recording cannot be used; says which one, why, and what to do about it."""
 
     def __init__(self, path: str | pathlib.Path, reason: str, remedy: str):
         super().__init__(f"{path}: {reason}; {remedy}")
@@ -46,13 +47,13 @@ class DecodeLimits:
     """Caps on what a file may claim or hold.
 
     Attributes:
-      min_rate_hz: Lowest sample rate; 1 Hz files are resampling bombs.
-      max_rate_hz: Highest sample rate.
-      max_channels: Most channels.
-      max_s: Longest recording, or stretch of it, in seconds.
-      max_samples: Most samples of it; a gigabyte of float32 by default.
-      max_abs: Largest absolute sample value of a float file.
-      timeout_s: Longest an ffmpeg call may take.
+      min_rate_hz: Lowest accepted sample rate; resampling a file of 1 Hz would fill the memory.
+      max_rate_hz: Highest accepted sample rate.
+      max_channels: Largest accepted number of channels.
+      max_s: Longest accepted recording, or stretch of one, in seconds.
+      max_samples: Largest accepted number of samples; a gigabyte of float32 by default.
+      max_abs: Largest accepted absolute sample value of a float file.
+      timeout_s: Seconds after which a call of ffmpeg is ended.
     """
 
     min_rate_hz: int = 1000
@@ -69,28 +70,47 @@ class Recording:
     """A decoded recording or a stretch of it.
 
     Attributes:
-      wave: (samples,) float32, mono (mean of the channels), at `rate_hz`.
-      rate_hz: The file's own sample rate.
-      channels: The file's own number of channels.
+      wave: (samples,) float32 mono signal at `rate_hz`, the mean of the channels.
+      rate_hz: Sample rate of the file.
+      channels: Number of channels of the file.
+      short_tail: Whether the header promises a little more than the file holds, up to 1 % or
+        50 ms; what is missing at most belongs to the end.
     """
 
     wave: np.ndarray
     rate_hz: int
     channels: int
+    short_tail: bool = False
 
 
-def _wav_shortfall(path: pathlib.Path) -> int:
-    """Bytes that a RIFF header promises and the file lacks; libsndfile is silent about them."""
-    size = path.stat().st_size
+def _is_short_tail(missing: float, promised: float, per_second: float) -> bool:
+    """Tells whether so little is missing that the recording can be used."""
+    return missing <= max(SHORT_TAIL_SHARE * promised, SHORT_TAIL_S * per_second)
+
+
+def _check_wav_length(path: pathlib.Path) -> bool:
+    """Returns whether a wav lacks a short tail; libsndfile is silent about missing bytes.
+
+    Raises:
+      AudioError: More than a short tail is missing.
+    """
+    size, per_second = path.stat().st_size, 0
     with path.open("rb") as file:
         if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
-            return 0
+            return False
         while len(header := file.read(8)) == 8:
             name, length = header[:4], struct.unpack("<I", header[4:])[0]
             if name == b"data":
-                return 0 if length in STREAMED_SIZES else max(0, file.tell() + length - size)
+                missing = 0 if length in STREAMED_SIZES else file.tell() + length - size
+                if missing > 0 and not _is_short_tail(missing, length, per_second):
+                    reason = f"truncated: {missing} of {length} bytes missing"
+                    raise AudioError(path, reason, "fetch the file again")
+                return missing > 0
+            if name == b"fmt " and len(values := file.read(min(length, 12))) == 12:
+                per_second = struct.unpack("<8xI", values)[0]
+                length -= 12
             file.seek(length + length % 2, 1)
-    return 0
+    return False
 
 
 def _checked_rate(path: pathlib.Path, sound: soundfile.SoundFile, limits: DecodeLimits) -> None:
@@ -103,14 +123,15 @@ def _checked_rate(path: pathlib.Path, sound: soundfile.SoundFile, limits: Decode
 
 
 def _read_blocks(path: pathlib.Path, sound: soundfile.SoundFile, frames: int) -> np.ndarray:
-    """Mono samples, one second at a time, so that no claimed length is allocated up front."""
+    """Reads mono samples second by second, so that no claimed length is allocated up front."""
     blocks, left = [], frames
     while left > 0:
         block = sound.read(min(left, sound.samplerate), dtype="float32", always_2d=True)
         if not len(block):
-            raise AudioError(
-                path, f"truncated: {frames - left} of {frames} frames", "fetch the file again"
-            )
+            if _is_short_tail(left, sound.frames, sound.samplerate):
+                break
+            reason = f"truncated: {left} of {frames} samples missing"
+            raise AudioError(path, reason, "fetch the file again")
         blocks.append(block[:, 0] if sound.channels == 1 else block.mean(axis=1))
         left -= len(block)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
@@ -119,8 +140,7 @@ def _read_blocks(path: pathlib.Path, sound: soundfile.SoundFile, frames: int) ->
 def _read_soundfile(
     path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
 ) -> Recording:
-    if missing := _wav_shortfall(path):
-        raise AudioError(path, f"truncated: {missing} bytes missing", "fetch the file again")
+    short_tail = _check_wav_length(path)
     try:
         with soundfile.SoundFile(path) as sound:
             _checked_rate(path, sound, limits)
@@ -131,7 +151,9 @@ def _read_soundfile(
                 reason = f"{(last - first) / rate:.0f} s long"
                 raise AudioError(path, reason, f"at most {most / rate:.0f} s are read; cut it")
             sound.seek(first)
-            return Recording(_read_blocks(path, sound, last - first), rate, sound.channels)
+            wave = _read_blocks(path, sound, last - first)
+            short_tail |= len(wave) < last - first
+            return Recording(wave, rate, sound.channels, short_tail)
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
         reason = f"not readable as audio ({error})"
         raise AudioError(
@@ -142,7 +164,7 @@ def _read_soundfile(
 def _read_ffmpeg(
     path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
 ) -> Recording:
-    """Phone formats through the user's own ffmpeg binary, as float wav at the file's own rate."""
+    """Reads phone formats through the user's own ffmpeg binary, at the file's own rate."""
     binary = shutil.which("ffmpeg")
     if binary is None:
         remedy = "install ffmpeg, or convert the file to wav or flac"
@@ -170,7 +192,7 @@ def _read_ffmpeg(
 def _read_any(
     path: pathlib.Path, start_s: float, end_s: float | None, limits: DecodeLimits
 ) -> Recording:
-    """By suffix, libsndfile or ffmpeg; one after the other where the codec decides."""
+    """Reads by libsndfile or ffmpeg, as the suffix says; tries both where the codec decides."""
     suffix = path.suffix.lower()
     if suffix in FFMPEG_SUFFIXES:
         return _read_ffmpeg(path, start_s, end_s, limits)
@@ -192,17 +214,17 @@ def read(
     """Reads a recording, or a stretch of it, as mono at its own rate.
 
     Args:
-      path: Any format of libsndfile; 3gp, m4a, aac, amr, webm and caf with a codec of its own
-        through the `ffmpeg` binary.
-      start_s: First second of the stretch.
-      end_s: Last second; None or anything beyond the end is the end.
-      limits: Caps, `DecodeLimits()` by default.
+      path: File of any format that libsndfile reads; 3gp, m4a, aac, amr, webm, and caf with a
+        codec of its own, are read through the `ffmpeg` binary.
+      start_s: Start of the stretch in seconds.
+      end_s: End of the stretch in seconds; None or anything beyond the end is the end.
+      limits: Caps; `DecodeLimits()` by default.
 
     Returns:
-      At least one finite sample within `max_abs`.
+      The recording, with at least one sample, all finite and within `max_abs`.
 
     Raises:
-      AudioError: For everything that is wrong with the file, with the remedy.
+      AudioError: The file cannot be used; says why and what to do.
     """
     path, limits = pathlib.Path(path), limits or DecodeLimits()
     if not path.is_file():
@@ -219,7 +241,7 @@ def read(
 
 
 def resample(wave: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:
-    """Band-limited resampling (soxr HQ, what librosa uses), float32 (samples,)."""
+    """Resamples (samples,) to another rate, band-limited (soxr HQ, which librosa uses)."""
     if rate_hz == wanted_hz:
         return wave
     return soxr.resample(wave, rate_hz, wanted_hz, quality="HQ").astype(np.float32)
@@ -233,6 +255,6 @@ def decode(
     end_s: float | None = None,
     limits: DecodeLimits | None = None,
 ) -> np.ndarray:
-    """Reads a recording as (samples,) float32 mono at `sample_rate_hz`; see `read`."""
+    """Reads a recording as `read` does, as (samples,) float32 mono at `sample_rate_hz`."""
     recording = read(path, start_s=start_s, end_s=end_s, limits=limits)
     return resample(recording.wave, recording.rate_hz, sample_rate_hz)

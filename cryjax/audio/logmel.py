@@ -1,4 +1,4 @@
-"""Waveform to log-mel on the host, driven by a FeatureSpec; librosa's numbers, faster.
+"""Log-mel spectrograms on the host, as a FeatureSpec says: librosa's numbers, computed faster.
 
 librosa gives filters and padding; the spectrum is ours: only the window's samples are multiplied
 (where they lie within the transform does not change its power), some hundred frames at a time stay
@@ -21,7 +21,7 @@ SAMPLES_AT_ONCE = 1 << 17  # of all frames that are transformed together: they s
 
 
 def _symmetric_triangles(spec: FeatureSpec) -> np.ndarray:
-    """SpeechBrain's filters: both half-widths of a triangle are the spacing to its left."""
+    """Builds SpeechBrain's filters: both half-widths are the distance to the band on the left."""
     edges = librosa.mel_frequencies(
         n_mels=spec.n_mels + 2, fmin=spec.f_min_hz, fmax=spec.f_max_hz, htk=spec.mel_scale == "htk"
     )
@@ -31,7 +31,7 @@ def _symmetric_triangles(spec: FeatureSpec) -> np.ndarray:
 
 
 def mel_filters(spec: FeatureSpec) -> np.ndarray:
-    """The (n_mels, 1 + n_fft // 2) float32 matrix from power spectrum to mel bands."""
+    """Builds the (n_mels, 1 + n_fft // 2) float32 matrix from power spectrum to mel bands."""
     if spec.mel_shape == "symmetric":
         return _symmetric_triangles(spec).astype(np.float32)
     norm: Any = None if spec.mel_norm == "none" else spec.mel_norm
@@ -48,11 +48,11 @@ def mel_filters(spec: FeatureSpec) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Analysis:
-    """The arrays of a spec, in a process of their own cheaper to send than to make.
+    """The arrays of a feature specification; cheaper to send to a process than to make there.
 
     Attributes:
-      window: (window_samples,) float32.
-      filters: (n_mels, 1 + n_fft // 2) float32.
+      window: (window_samples,) float32 window.
+      filters: (n_mels, 1 + n_fft // 2) float32 filters.
     """
 
     window: np.ndarray
@@ -60,13 +60,13 @@ class Analysis:
 
 
 def make_analysis(spec: FeatureSpec) -> Analysis:
-    """The arrays of a spec; the first call takes a second or two, of imports."""
+    """Makes the arrays of a feature specification; the first call imports for a second or two."""
     window = np.asarray(scipy.signal.get_window(spec.window, spec.window_samples), np.float32)
     return Analysis(window, mel_filters(spec))
 
 
 def prepare_wave(wave: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Level and length as the spec wants them; a silent clip stays silent."""
+    """Brings a waveform to the level and the length that the specification asks for."""
     if spec.wave_norm == "dc_peak":
         wave = wave - wave.mean()
         wave = wave / (np.abs(wave).max() + 0.005)
@@ -79,7 +79,7 @@ def prepare_wave(wave: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def compress_level(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Power to log level, with the spec's offset, floor and dynamic range."""
+    """Takes the logarithm of a power spectrogram, with offset, floor and dynamic range."""
     if spec.log == "none":
         return mel
     mel = np.maximum(mel + spec.log_offset, spec.log_floor)
@@ -89,9 +89,9 @@ def compress_level(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def resize_matrix(n_in: int, n_out: int, *, antialias: bool = True) -> np.ndarray:
-    """Linear interpolation with half-pixel centres as an (n_out, n_in) matrix of unit row sums.
+    """Builds linear interpolation with half-pixel centres as an (n_out, n_in) matrix.
 
-    Equals torchvision's tensor resize of either setting (and `jax.image.resize(..., "linear")`).
+    Equals torchvision's tensor resize of either setting and `jax.image.resize(..., "linear")`.
     """
     scale = n_in / n_out
     support = max(scale, 1.0) if antialias else 1.0
@@ -109,11 +109,11 @@ def _normalise_clip(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
 
 
 def _make_power_mel(spec: FeatureSpec, analysis: Analysis) -> Callable[[np.ndarray], np.ndarray]:
-    """Builds the map from samples to (frames, mels) power; frame i is centred on i hops."""
+    """Builds the function from samples to (frames, mels) power; frame i is centred on i hops."""
     margin = (spec.n_fft - spec.window_samples) // 2
     at_once, pad_mode = SAMPLES_AT_ONCE // spec.n_fft, cast(Any, spec.pad_mode)
-    heard = np.flatnonzero(analysis.filters.any(axis=0))
-    bins = slice(heard[0], heard[-1] + 1)
+    nonzero_bins = np.flatnonzero(analysis.filters.any(axis=0))
+    bins = slice(nonzero_bins[0], nonzero_bins[-1] + 1)
     filters = scipy.sparse.csr_matrix(analysis.filters[:, bins])
 
     def power_mel(wave: np.ndarray) -> np.ndarray:
@@ -137,13 +137,15 @@ def _make_power_mel(spec: FeatureSpec, analysis: Analysis) -> Callable[[np.ndarr
 def make_logmel(
     spec: FeatureSpec, analysis: Analysis | None = None
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Builds the map from (samples,) float32 at `spec.sample_rate_hz` to (frames, mels) float32.
-
-    Without a resize there are `1 + samples // hop_samples` frames.
+    """Builds the function from a waveform to its log-mel spectrogram.
 
     Args:
       spec: What to compute.
-      analysis: Its arrays where they were made before.
+      analysis: Arrays of the specification where they were made before.
+
+    Returns:
+      A function of (samples,) float32 at `spec.sample_rate_hz` that returns (frames, mels) float32;
+      without a resize there are `1 + samples // hop_samples` frames.
     """
     power_mel = _make_power_mel(spec, analysis or make_analysis(spec))
 

@@ -1,5 +1,6 @@
-"""Augmentations on the device: f(key, mel, *, ...) -> mel, batched, nothing dynamic in shape."""
+"""Augmentations on the device: pure batched functions `f(key, mel, *, ...) -> mel` of one shape."""
 
-from cryjax.augment.policy import AUGMENTATIONS, Policy, build_policy
+from cryjax.augment.policy import AUGMENTATIONS, AugmentSettings, Policy, build_policy, fit_banks
+from cryjax.augment.steps import PatchInfo
 
-__all__ = ["AUGMENTATIONS", "Policy", "build_policy"]
+__all__ = ["AUGMENTATIONS", "AugmentSettings", "PatchInfo", "Policy", "build_policy", "fit_banks"]

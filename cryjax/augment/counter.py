@@ -1,4 +1,4 @@
-"""Cheap noise: a hash of each value's own position, so that it is the same on one device and many.
+"""Cheap noise: a hash of each value's position, the same on one device and on many.
 
 Threefry and the inverse error function cost more than the rest of a policy together. Augmentation
 needs noise that is Gaussian to the eye and does not repeat, not a generator for statistics: the
@@ -17,18 +17,18 @@ BENT = 0.997  # standard deviation after the cubic
 
 
 def _mixed(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """Murmur3's 32-bit finaliser: every bit of the input moves every bit of the output."""
+    """Applies Murmur3's 32-bit finaliser: every bit of the input moves every bit of the output."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
     return x ^ (x >> 16)
 
 
 def cheap_normal(key: RngKey, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Nearly standard normal values, each within 3.9 of zero; beyond 3 they are a third rarer.
+    """Draws nearly standard normal values, within 3.9 of zero; beyond 3 a third rarer.
 
     Args:
       key: Equal keys give equal values, whatever the devices.
-      shape: Of fewer than 2^32 values.
+      shape: Shape of the result, of fewer than 2^32 values.
     """
     first, second = jax.random.key_data(key).reshape(-1)[:2]
     at, stride = jnp.zeros(shape, jnp.uint32), 1

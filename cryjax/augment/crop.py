@@ -1,9 +1,10 @@
-"""Random resized crop: a box of the patch, resized back along one axis and then the other."""
+"""Random resized crop: cuts a box out of each patch and resizes it to the patch's size."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from cryjax.errors import UserError
 from cryjax.types import Mel, RngKey
 
 TRIES = 10
@@ -22,15 +23,15 @@ def sample_boxes(
     """Draws crop boxes as torchvision does: ten tries each, then the whole patch.
 
     Args:
-      key: Of all draws.
+      key: Key of all draws.
       batch: Number of boxes.
-      frames: Height of the patch.
-      mels: Width of the patch.
-      scale: Range of the box's share of the area.
-      ratio: Range of width (mels) over height (frames), log-uniform.
+      frames: Length of the patch in frames.
+      mels: Number of bands of the patch.
+      scale: Range of the box's share of the patch's area.
+      ratio: Range of bands over frames of the box, drawn log-uniformly.
 
     Returns:
-      First frame, first band, frames, bands of each box; boxes lie within the patch.
+      First frame, first band, frames and bands of each box, which lies within the patch.
     """
     k_area, k_ratio, k_time, k_mel = jax.random.split(key, 4)
     shape = (TRIES, batch)
@@ -51,10 +52,10 @@ def sample_boxes(
 def _stretched(
     mel: Mel, start: Int[Array, " batch"], length: Int[Array, " batch"], axis: int
 ) -> Mel:
-    """Stretches [start, start + length) of every patch's axis over all of it.
+    """Stretches positions start to start + length of every patch's axis over the whole axis.
 
-    Half-pixel centres, edges clamped to the box: what PIL's bilinear does when it enlarges. A CPU
-    gathers two neighbours, others multiply with a matrix of two taps a row.
+    Half-pixel centres and edges clamped to the box, as PIL's bilinear resize does when it enlarges.
+    On a CPU two neighbours are gathered; elsewhere a matrix of two taps a row is faster.
     """
     n, start, length = mel.shape[axis], start[:, None], length[:, None]
     centre = (jnp.arange(n)[None] + 0.5) * (length / n) - 0.5
@@ -69,17 +70,17 @@ def _stretched(
     return below + jnp.expand_dims(centre - low, 3 - axis) * (above - below)
 
 
-def resize_crop(mel: Mel, boxes: Int[Array, "batch 4"]) -> Mel:
+def resize_boxes(mel: Mel, boxes: Int[Array, "batch 4"]) -> Mel:
     """Crops every patch to its box and resizes it back, bilinear and exact."""
     wide = _stretched(mel, boxes[:, 1], boxes[:, 3], axis=2)
     return _stretched(wide, boxes[:, 0], boxes[:, 2], axis=1)
 
 
 def _in_memory(key: RngKey, mel: Mel) -> Mel:
-    """The same patches; on a CPU they are written down, not computed again for every tap.
+    """Returns the patches, written to memory on a CPU instead of computed again for every tap.
 
     XLA's CPU compiler (jax 0.10.2) drops barriers before it fuses what makes the patches into what
-    reads them; a branch on a draw, which it cannot foresee, it keeps. Both lead to the same.
+    reads them; it keeps a branch on a random draw, both sides of which give the same values.
     """
     if jax.default_backend() != "cpu":
         return mel
@@ -94,19 +95,19 @@ def random_resized_crop(
     scale: tuple[float, float] = (0.8, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Mel:
-    """Crops each patch at random and resizes it back; uclser card, section 4.
+    """Crops each patch at random and resizes it back (Fonseca et al. 2021).
 
     Args:
-      key: Of all draws.
-      mel: Patches.
-      scale: Range of the kept share of the area, within (0, 1].
-      ratio: Range of bands over frames on a patch of uclser's shape, 101 x 96; it is scaled to
-        the patch's own, where boxes of an almost square shape might never fit.
+      key: Key of all draws.
+      mel: Log-mel patches.
+      scale: Range of the share of the area that is kept, within (0, 1].
+      ratio: Range of bands over frames on a patch of 101 frames and 96 bands; it is scaled to the
+        patch's own shape, on which boxes of almost square shape might never fit.
     """
     if not 0 < scale[0] <= scale[1] <= 1:
-        raise ValueError(f"scale must rise within (0, 1], got {scale}")
+        raise UserError(f"scale must rise within (0, 1], got {scale}")
     batch, frames, mels = mel.shape
     own = (mels / frames) * (RELEASE_FRAMES / RELEASE_MELS)
     ratio = (ratio[0] * own, ratio[1] * own)
     boxes = sample_boxes(key, batch, frames=frames, mels=mels, scale=scale, ratio=ratio)
-    return resize_crop(_in_memory(key, mel), boxes)
+    return resize_boxes(_in_memory(key, mel), boxes)

@@ -1,9 +1,10 @@
-"""SpecAugment: bands of frequency and stretches of time, masked (Park et al. 2019)."""
+"""SpecAugment: masks over frequency bands and over time (Park et al. 2019)."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from cryjax.errors import UserError
 from cryjax.types import Mel, RngKey
 
 FILLS = ("min", "mean", "zero")
@@ -20,17 +21,17 @@ def _fill_value(mel: Mel, fill: str) -> Float[Array, "batch 1 1"]:
 def mask_stretch(
     mel: Mel, start: Int[Array, " batch"], width: Int[Array, " batch"], *, axis: int, fill: str
 ) -> Mel:
-    """Fills [start, start + width) of one axis (1 time, 2 mel) of every patch.
+    """Masks positions start to start + width of one axis of every patch.
 
     Args:
-      mel: Patches.
-      start: First masked position of each.
-      width: How many positions; 0 leaves the patch.
-      axis: 1 or 2.
-      fill: "min" or "mean" of the patch as it now is, or "zero".
+      mel: Log-mel patches.
+      start: (batch,) first masked position of each patch.
+      width: (batch,) number of masked positions; 0 leaves the patch.
+      axis: 1 for time, 2 for mel.
+      fill: Masked value: "min" or "mean" of the patch as it is now, or "zero".
     """
     if fill not in FILLS:
-        raise ValueError(f"fill must be one of {', '.join(FILLS)}, got {fill!r}")
+        raise UserError(f"fill must be one of {', '.join(FILLS)}, got {fill!r}")
     at = jnp.arange(mel.shape[axis])[None]
     hidden = (at >= start[:, None]) & (at < (start + width)[:, None])
     hidden = hidden[:, :, None] if axis == 1 else hidden[:, None, :]
@@ -47,22 +48,22 @@ def spec_augment(
     frame_masks: int = 2,
     fill: str = "min",
 ) -> Mel:
-    """Masks bands, then frames; widths ~ U{0..max-1}, starts uniform where the mask fits.
+    """Masks bands and then frames of every patch.
 
     Args:
-      key: Of all draws.
-      mel: Patches.
-      max_bands: Widths of frequency masks stay below this.
-      max_frames: Widths of time masks stay below this.
+      key: Key of all draws.
+      mel: Log-mel patches.
+      max_bands: Widths of frequency masks are drawn from 0 to max_bands - 1.
+      max_frames: Widths of time masks are drawn from 0 to max_frames - 1.
       band_masks: Number of frequency masks.
       frame_masks: Number of time masks.
-      fill: See `mask_stretch`; recomputed before each mask.
+      fill: Masked value, see `mask_stretch`; computed anew before each mask.
     """
     batch = mel.shape[0]
     masks = [(2, max_bands)] * band_masks + [(1, max_frames)] * frame_masks
     for (axis, widest), k in zip(masks, jax.random.split(key, max(len(masks), 1)), strict=False):
         if not 1 <= widest <= mel.shape[axis]:
-            raise ValueError(f"mask widths must lie in 1..{mel.shape[axis]}, got {widest}")
+            raise UserError(f"mask widths must lie in 1..{mel.shape[axis]}, got {widest}")
         k_width, k_start = jax.random.split(k)
         width = jax.random.randint(k_width, (batch,), 0, widest)
         room = mel.shape[axis] - width + 1

@@ -1,4 +1,4 @@
-"""Mix-back: another clip in the background, without drowning the foreground."""
+"""Mix-back: adds another clip in the background, weakly enough not to drown the foreground."""
 
 import math
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.types import RngKey, Views
 
 NATS = {"log10": math.log(10), "db": math.log(10) / 10, "ln": 1.0}  # in one unit of a log-mel
@@ -20,13 +21,23 @@ def mix_with(
     adjust_energy: bool,
     log: str = "log10",
 ) -> Views:
-    """Mixes log-mels in linear power with weight `lam`, one for all views of a clip.
+    """Mixes log-mels in linear power with given weights (Fonseca et al. 2021, equation 1).
 
     With `adjust_energy` the background is scaled to the foreground's energy, so that the total
-    energy stays: out = log((1 - lam) X + lam E(X)/E(B) B). Fonseca et al. 2021, eq. 1.
+    energy stays: out = log((1 - lam) X + lam E(X)/E(B) B).
+
+    Args:
+      mel: Log-mel views.
+      background: Views of other clips, of the same shape.
+      lam: (batch,) weight of the background, the same for all views of a clip.
+      adjust_energy: Whether the background is scaled first.
+      log: Logarithm of the values; see `FeatureSpec.log`.
+
+    Raises:
+      UserError: The values are no logarithms.
     """
     if log not in NATS:
-        raise ValueError(
+        raise UserError(
             f"mix_back needs mels of log {', '.join(NATS)}, got {log!r}; take it out of "
             "augment.order, or prepare with another --spec"
         )
@@ -47,17 +58,17 @@ def mix_back(
     adjust_energy: bool = True,
     log: str = "log10",
 ) -> Views:
-    """Mixes a background into every view; lambda ~ U(0, alpha), shared by a clip's views.
+    """Mixes a background into every view with a random weight (Fonseca et al. 2021).
 
     Args:
-      key: Of lambda.
+      key: Key of the weights lambda ~ U(0, alpha), one for all views of a clip.
       mel: Log-mel views.
-      background: As many views of other clips.
+      background: Views of other clips, of the same shape.
       alpha: Upper end of lambda, in [0, 1].
-      adjust_energy: Whether the background is brought to the foreground's energy first.
-      log: What the mels are: "log10", "ln" or "db"; see `FeatureSpec.log`.
+      adjust_energy: Whether the background is scaled to the foreground's energy first.
+      log: Logarithm of the values: "log10", "ln" or "db"; see `FeatureSpec.log`.
     """
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+        raise UserError(f"alpha must lie in [0, 1], got {alpha}")
     lam = jax.random.uniform(key, (mel.shape[0],), maxval=alpha) if alpha else jnp.zeros(len(mel))
     return mix_with(mel, background, lam, adjust_energy=adjust_energy, log=log)

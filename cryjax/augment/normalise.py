@@ -1,5 +1,6 @@
-"""Bringing mels to one scale: by the training set, by the stream so far, by patch or by batch."""
+"""Normalisation of log-mels: by the training set, by the stream so far, by patch or by batch."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -8,69 +9,92 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from cryjax.types import Fixed, Moved, RngKey, Views
+from cryjax.errors import UserError
+from cryjax.types import Buffer, Constant, Views
 
 NORMALISERS = ("dataset", "running", "running_released", "patch_mean")
 TINY = 1.1920929e-7
 Any_shape = Float[Array, "*shape"]
 
 
-class Standardise(nnx.Module):
-    """Shifts and scales by the training set's mean and standard deviation.
+@dataclasses.dataclass(frozen=True)
+class NormaliseSettings:
+    """How log-mels are normalised.
 
-    They are variables, not constants, so that one compiled step serves every fold.
+    Attributes:
+      by: "dataset" (mean and standard deviation of the training clips), "running" (of the patches
+        so far, as BYOL-A), "running_released" (the same with the counter of LAPE's release) or
+        "patch_mean" (each band's mean over time, as Gorin et al. 2023); None takes what the
+        checkpoint used that a run starts from, "dataset" without one.
+      freeze_after: Number of patches after which running statistics stay; None is never.
+    """
+
+    by: str | None = None
+    freeze_after: int | None = None
+
+    def __post_init__(self):
+        if self.by is not None and self.by not in NORMALISERS:
+            raise UserError(
+                f"normalise.by must be one of {', '.join(NORMALISERS)}, got {self.by!r}"
+            )
+
+
+class Standardise(nnx.Module):
+    """Shifts and scales by the mean and standard deviation of the training clips.
+
+    They are variables and not constants of the program, so that one compiled step serves every
+    fold.
     """
 
     def __init__(self, mean: float, std: float):
         if std <= 0:
-            raise ValueError(f"std must be positive, got {std}")
-        self.mean, self.std = Fixed(jnp.float32(mean)), Fixed(jnp.float32(std))
+            raise UserError(f"std must be positive, got {std}")
+        self.mean, self.std = Constant(jnp.float32(mean)), Constant(jnp.float32(std))
 
     def __call__(self, mel: Any_shape) -> Any_shape:
         """Standardises log-mels of any shape."""
         return (mel - self.mean[...]) / self.std[...]
 
     def in_training(self, views: Views) -> Views:
-        """The same."""
+        """Does the same in training."""
         return self(views)
 
 
 class PatchMean(nnx.Module):
-    """Takes every band's mean over time out of every patch: Ubenwa's sentence normalisation."""
+    """Subtracts every band's mean over time from every patch (Gorin et al. 2023)."""
 
     def __call__(self, mel: Any_shape) -> Any_shape:
         """Centres patches; time is the last axis but one."""
         return mel - mel.mean(axis=-2, keepdims=True)
 
     def in_training(self, views: Views) -> Views:
-        """The same."""
+        """Does the same in training."""
         return self(views)
 
 
 class RunningNorm(nnx.Module):
-    """BYOL-A's pre-normalisation: mean and standard deviation of the patches seen so far.
+    """Normalises by mean and standard deviation of the patches so far (Niizumi et al. 2021).
 
-    A patch counts as one sample: mu <- mu + (m - mu) / n with its mean m, then the variance alike
-    with v = mean((x - mu)^2), and the patch is normalised by both (card, section 0.3).
+    A patch counts as one sample: mu <- mu + (m - mu) / n with its mean m, then the variance in the
+    same way with v = mean((x - mu)^2), and the patch is normalised by both.
+
+    Args:
+      released: Divides by the previous count, as LAPE's code does: the second sample replaces the
+        first.
+      freeze_after: Number of patches after which the statistics stay; None is never.
     """
 
-    def __init__(self, *, released: bool = False, freeze_after: int = 0):
-        """Args change how it counts.
-
-        Args:
-          released: Divides by the previous count, as LAPE: the second sample replaces the first.
-          freeze_after: Samples after which the statistics stay; 0 is never.
-        """
+    def __init__(self, *, released: bool = False, freeze_after: int | None = None):
         self.released, self.freeze_after = released, freeze_after or math.inf
-        self.count = Moved(jnp.zeros((), jnp.float32))
-        self.mean, self.variance = Moved(jnp.float32(0)), Moved(jnp.float32(0))
+        self.count = Buffer(jnp.zeros((), jnp.float32))
+        self.mean, self.variance = Buffer(jnp.float32(0)), Buffer(jnp.float32(0))
 
     def __call__(self, mel: Any_shape) -> Any_shape:
-        """Normalises by the statistics as they are."""
+        """Normalises by the present statistics."""
         return (mel - self.mean[...]) / jnp.maximum(jnp.sqrt(self.variance[...]), TINY)
 
     def in_training(self, views: Views) -> Views:
-        """Passes through the patches in order, clip by clip, and normalises each by what it saw."""
+        """Takes the patches in order, clip by clip, and normalises each by those up to it."""
         means = views.mean(axis=(2, 3)).ravel()
         squares = (views**2).mean(axis=(2, 3)).ravel()
 
@@ -93,26 +117,24 @@ class RunningNorm(nnx.Module):
 
 
 def build_normaliser(
-    by: str, statistics: tuple[float, float], *, freeze_after: int = 0, judging: bool = False
+    settings: NormaliseSettings, statistics: tuple[float, float], evaluating: bool = False
 ) -> Any:
-    """The normaliser of that name in `NORMALISERS`.
+    """Builds the normaliser that the settings name.
 
     Args:
-      by: "dataset", "running" (and LAPE's way of counting, "running_released"), "patch_mean".
-      statistics: Mean and standard deviation of the training mels.
-      freeze_after: Of the running ones.
-      judging: What an encoder is judged with: the training set's instead of the stream's.
+      settings: `by` None stands for "dataset".
+      statistics: Mean and standard deviation of the training log-mels.
+      evaluating: Takes the training set's statistics where training took the stream's.
     """
-    if by not in NORMALISERS:
-        raise ValueError(f"normalise.by must be one of {', '.join(NORMALISERS)}, got {by!r}")
+    by = settings.by or "dataset"
     if by == "patch_mean":
         return PatchMean()
-    if by == "dataset" or judging:
+    if by == "dataset" or evaluating:
         return Standardise(*statistics)
-    return RunningNorm(released=by == "running_released", freeze_after=freeze_after)
+    released = by == "running_released"
+    return RunningNorm(released=released, freeze_after=settings.freeze_after)
 
 
-def post_normalise(key: RngKey, views: Views) -> Views:
-    """BYOL-A's: all views of the batch together to mean 0 and (unbiased) standard deviation 1."""
-    del key
+def post_normalise(views: Views) -> Views:
+    """Brings all views of a batch to mean 0 and unbiased standard deviation 1 (BYOL-A)."""
     return (views - views.mean()) / jnp.maximum(views.std(ddof=1), TINY)

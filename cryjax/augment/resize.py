@@ -1,9 +1,10 @@
-"""Bicubic resampling with aligned corners: BYOL-A's random resize crop, and time warping."""
+"""Bicubic resampling with aligned corners: BYOL-A's random resize crop and time warping."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from cryjax.errors import UserError
 from cryjax.types import Mel, RngKey
 
 SHARPNESS = -0.75  # of the cubic kernel, as torch and OpenCV have it
@@ -24,7 +25,7 @@ def bicubic_rows(
     last: Int[Array, "batch n_out"],
     n_in: int,
 ) -> Float[Array, "batch n_out n_in"]:
-    """The matrix that reads a signal at fractional positions; taps stay within [first, last]."""
+    """Builds the matrix that reads a signal at fractional positions; taps stay in [first, last]."""
     at = jnp.floor(source).astype(jnp.int32)
     matrix = jnp.zeros((*source.shape, n_in))
     for tap in (-1, 0, 1, 2):
@@ -37,19 +38,20 @@ def bicubic_rows(
 def stretch(
     start: Int[Array, " batch"], length: Int[Array, " batch"], n_out: int, n_in: int
 ) -> Float[Array, "batch n_out n_in"]:
-    """The matrix that stretches [start, start + length) to n_out, first to first, last to last."""
+    """Builds the matrix that stretches start to start + length over n_out, corners aligned."""
     share = jnp.arange(n_out)[None] * ((length[:, None] - 1) / (n_out - 1))
     first, last = (jnp.broadcast_to(e[:, None], share.shape) for e in (start, start + length - 1))
     return bicubic_rows(start[:, None] + share, first, last, n_in)
 
 
 def resize_box(mel: Mel, box: Int[Array, "batch 4"], *, canvas: int) -> Mel:
-    """Crops a patch within a wider canvas of zeros and resizes it back.
+    """Crops a patch within a longer canvas of zeros and resizes it back.
 
     Args:
-      mel: Patches.
-      box: First frame and band, frames and bands of each crop; frames count from the canvas's edge.
-      canvas: Frames of the canvas; the patch stands in its middle.
+      mel: Log-mel patches.
+      box: (batch, 4) first frame, first band, frames and bands of each crop; frames count from the
+        canvas's edge.
+      canvas: Length of the canvas in frames; the patch stands in its middle.
     """
     frames, mels = mel.shape[1:]
     margin = (canvas - frames) // 2
@@ -59,19 +61,21 @@ def resize_box(mel: Mel, box: Int[Array, "batch 4"], *, canvas: int) -> Mel:
     return jnp.einsum("bim,bkm->bik", tall, columns, precision=PRECISION)
 
 
-def resize_crop(
+def byola_resize_crop(
     key: RngKey, mel: Mel, *, canvas: float = 1.5, scale: tuple[float, float] = (0.6, 1.5)
 ) -> Mel:
-    """BYOL-A's random resize crop, on a canvas wider in time (card, section 0.3).
+    """Crops each patch on a canvas that is longer than it and resizes it back (BYOL-A).
+
+    Niizumi et al. 2021, section III-C: boxes may reach beyond the patch in time, not in frequency.
 
     Args:
-      key: Of all draws.
-      mel: Normalised patches: the canvas is their mean, 0.
-      canvas: Its frames over the patch's, at least 1.
-      scale: Range of the crop's frames and bands over the patch's; bands at most all of them.
+      key: Key of all draws.
+      mel: Normalised patches; the canvas is filled with their mean, 0.
+      canvas: Length of the canvas over that of the patch, at least 1.
+      scale: Range of the box's frames and bands over the patch's; bands at most all of them.
     """
     if canvas < 1 or not 0 < scale[0] <= scale[1]:
-        raise ValueError(f"canvas must be at least 1 and scale rise, got {canvas} and {scale}")
+        raise UserError(f"canvas must be at least 1 and scale rise, got {canvas} and {scale}")
     batch, frames, mels = mel.shape
     wide = int(canvas * frames)
     keys = jax.random.split(key, 4)
@@ -97,13 +101,17 @@ def warp(mel: Mel, centre: Int[Array, ""], target: Int[Array, ""]) -> Mel:
 
 
 def time_warp(key: RngKey, mel: Mel, *, window: int = 8) -> Mel:
-    """SpecAugment's time warp as SpeechBrain draws it: one for the batch (Ubenwa card, section 4).
+    """Warps time as SpecAugment does in SpeechBrain, by one draw for the whole batch.
 
-    The centre is uniform in window..frames-window-1, its target within `window` of it.
+    Args:
+      key: Key of the draw.
+      mel: Log-mel patches.
+      window: The warped centre is at least this many frames from the edges, and its target at most
+        this many frames from it.
     """
     n = mel.shape[1]
     if not 0 < window < n // 2:
-        raise ValueError(f"window must lie in 1..{n // 2 - 1} for {n} frames, got {window}")
+        raise UserError(f"window must lie in 1..{n // 2 - 1} for {n} frames, got {window}")
     k_centre, k_target = jax.random.split(key)
     centre = jax.random.randint(k_centre, (), window, n - window)
     target = jax.random.randint(k_target, (), centre - window, centre + window) + 1

@@ -1,14 +1,15 @@
-"""Moves along an axis: circular shifts, reversal, blur (uclser card, section 4)."""
+"""Moves along an axis: circular shifts, reversal and blur, as released by Fonseca et al. 2021."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from cryjax.errors import UserError
 from cryjax.types import Mel, RngKey
 
 
 def roll(mel: Mel, by: Int[Array, " batch"], *, axis: int) -> Mel:
-    """Circular shift of every patch by its own number of frames (axis 1) or bands (2), upwards."""
+    """Shifts every patch circularly upwards by its own number of frames (axis 1) or bands (2)."""
     n = mel.shape[axis]
     source = (jnp.arange(n)[None] - by[:, None]) % n
     source = source[:, :, None] if axis == 1 else source[:, None, :]
@@ -17,30 +18,30 @@ def roll(mel: Mel, by: Int[Array, " batch"], *, axis: int) -> Mel:
 
 def _random_roll(key: RngKey, mel: Mel, most: int, axis: int) -> Mel:
     if not 2 <= most <= mel.shape[axis]:
-        raise ValueError(f"most must lie in 2..{mel.shape[axis]}, got {most}")
+        raise UserError(f"most must lie in 2..{mel.shape[axis]}, got {most}")
     return roll(mel, jax.random.randint(key, (mel.shape[0],), 1, most), axis=axis)
 
 
 def time_shift(key: RngKey, mel: Mel, *, most: int = 30) -> Mel:
-    """Delays each patch by 1..most-1 frames; what leaves at the end enters at the start."""
+    """Delays each patch circularly by 1 to most - 1 frames."""
     return _random_roll(key, mel, most, 1)
 
 
 def frequency_shift(key: RngKey, mel: Mel, *, most: int = 10) -> Mel:
-    """Moves each patch up by 1..most-1 bands; what leaves at the top enters at the bottom."""
+    """Shifts each patch circularly upwards by 1 to most - 1 bands."""
     return _random_roll(key, mel, most, 2)
 
 
 def time_reversal(key: RngKey, mel: Mel, *, probability: float = 0.5) -> Mel:
-    """Plays each patch backwards with that probability."""
+    """Reverses the time axis of each patch with the given probability."""
     if not 0 <= probability <= 1:
-        raise ValueError(f"probability must lie in [0, 1], got {probability}")
+        raise UserError(f"probability must lie in [0, 1], got {probability}")
     turned = jax.random.bernoulli(key, probability, (mel.shape[0], 1, 1))
     return jnp.where(turned, mel[:, ::-1], mel)
 
 
 def _gaussian(size: Int[Array, " batch"], sigma: float, widest: int) -> Array:
-    """(batch, widest) kernels of odd sizes, centred, of sum one."""
+    """Makes (batch, widest) centred Gaussian kernels of the given odd sizes, each of sum one."""
     offset = jnp.arange(widest) - widest // 2
     inside = jnp.abs(offset)[None] <= (size // 2)[:, None]
     weight = jnp.where(inside, jnp.exp(-0.5 * (offset / sigma) ** 2)[None], 0.0)
@@ -55,7 +56,15 @@ def smooth(
     sigma: float,
     widest: int,
 ) -> Mel:
-    """Gaussian blur with odd kernel sizes of its own for each patch; edges reflect as in OpenCV."""
+    """Blurs each patch with kernels of its own odd sizes; edges reflect as in OpenCV.
+
+    Args:
+      mel: Log-mel patches.
+      bands: (batch,) odd kernel size along the bands.
+      frames: (batch,) odd kernel size along time.
+      sigma: Standard deviation of the kernel in frames and bands.
+      widest: Largest kernel size.
+    """
     half = widest // 2
     for axis, size in ((1, frames), (2, bands)):
         kernel = _gaussian(size, sigma, widest)
@@ -69,8 +78,15 @@ def smooth(
 
 
 def blur(key: RngKey, mel: Mel, *, widest: int = 5, sigma: float = 1.0) -> Mel:
-    """Blurs each patch with kernel sizes drawn among the odd ones up to `widest`."""
+    """Blurs each patch with kernel sizes drawn among the odd numbers up to `widest`.
+
+    Args:
+      key: Key of the sizes.
+      mel: Log-mel patches.
+      widest: Largest kernel size, odd.
+      sigma: Standard deviation of the kernel in frames and bands.
+    """
     if widest % 2 == 0 or widest < 1 or sigma <= 0:
-        raise ValueError(f"widest must be odd and sigma positive, got {widest} and {sigma}")
+        raise UserError(f"widest must be odd and sigma positive, got {widest} and {sigma}")
     sizes = 2 * jax.random.randint(key, (2, mel.shape[0]), 0, widest // 2 + 1) + 1
     return smooth(mel, sizes[0], sizes[1], sigma=sigma, widest=widest)

@@ -12,21 +12,22 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cryjax.data.shards import ShardReader, ShardSet, save_json
+from cryjax.errors import UserError
 
 READ_AT_ONCE = 256
 
 
 @runtime_checkable
 class Frames(Protocol):
-    """Where views come from."""
+    """A reader of log-mel frames by clip and start."""
 
     def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """Views of `frames` frames from these clips at these starts; short clips are tiled.
+        """Reads stretches of clips; a clip that is too short is repeated.
 
         Args:
           clips: (views,) clip numbers.
           starts: (views,) first frame of each view.
-          frames: Length of a view.
+          frames: Length of a view in frames.
 
         Returns:
           (views, frames, mels) float16.
@@ -35,14 +36,14 @@ class Frames(Protocol):
 
 
 class ArrayFrames:
-    """All frames in one array, clip after clip."""
+    """All frames in one array in memory, clip after clip."""
 
     def __init__(self, array: np.ndarray, lengths: np.ndarray):
         self._array, self._lengths = array, lengths
         self._offsets = np.cumsum(lengths) - lengths
 
     def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """See `Frames.gather`; of the array's own type."""
+        """Reads as `Frames.gather` does, in the array's own type."""
         lengths, offsets = self._lengths[clips], self._offsets[clips]
         if (starts + frames <= lengths).all():  # nothing to tile, and no division for every frame
             at = (offsets + starts)[:, None] + np.arange(frames)
@@ -52,13 +53,13 @@ class ArrayFrames:
 
 
 class CachedFrames(ArrayFrames):
-    """All frames of a shard set in one memory-mapped float16 array; a view reads only its own."""
+    """All frames of a shard set in one memory-mapped float16 file."""
 
     def __init__(self, folder: pathlib.Path, lengths: np.ndarray):
         try:
             array = np.load(folder / "frames.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{folder}: the frame cache is damaged ({error}); remove it, it is made again"
             ) from error
         super().__init__(np.asarray(array), lengths)
@@ -69,13 +70,13 @@ class CachedFrames(ArrayFrames):
 
 
 class ShardFrames:
-    """The same views, decoded from whole records: for disks that cannot hold the cache."""
+    """The same frames decoded from whole records, for disks that cannot hold the cache."""
 
     def __init__(self, shards: ShardSet):
         self._reader, self._lengths = ShardReader(shards), shards.frames
 
     def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """See `Frames.gather`."""
+        """Reads as `Frames.gather` does."""
         steps = (starts[:, None] + np.arange(frames)) % self._lengths[clips][:, None]
         unique, where = np.unique(clips, return_inverse=True)
         mels = self._reader.read(unique.tolist())
@@ -83,7 +84,7 @@ class ShardFrames:
 
 
 def _records(shards: ShardSet) -> Iterator[tuple[int, np.ndarray | None]]:
-    """Every clip with its mel; None where the record is damaged."""
+    """Yields every clip's number and log-mel; None where the record is damaged."""
     reader = ShardReader(shards)
     for first in range(0, len(shards.clips), READ_AT_ONCE):
         rows = range(first, min(first + READ_AT_ONCE, len(shards.clips)))
@@ -92,7 +93,7 @@ def _records(shards: ShardSet) -> Iterator[tuple[int, np.ndarray | None]]:
 
 def _require_few(shards: ShardSet, damaged: list[int], most: float) -> None:
     if len(damaged) > most * len(shards.clips):
-        raise ValueError(
+        raise UserError(
             f"{shards.folder}: {len(damaged)} of {len(shards.clips)} records are damaged, such as "
             f"those of clips {damaged[:4]}, more than data.max_damaged_share={most}; copy the "
             "shards again (python -m data_prep.main with the same --out makes damaged ones anew)"
@@ -127,27 +128,31 @@ def _build(shards: ShardSet, folder: pathlib.Path, most: float) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def cache_root(shards: ShardSet, cache_dir: str = "") -> pathlib.Path:
-    """Folder of all that is derived from shards and can be made again."""
+def cache_root(shards: ShardSet, cache_dir: str | None = None) -> pathlib.Path:
+    """Returns the folder of all that is derived from shards and can be made again."""
     return pathlib.Path(cache_dir or os.environ.get("CRYJAX_CACHE") or shards.folder / "cache")
 
 
 def open_frames(
-    shards: ShardSet, *, source: str = "cache", cache_dir: str = "", max_damaged_share: float = 0.0
+    shards: ShardSet,
+    *,
+    source: str = "cache",
+    cache_dir: str | None = None,
+    max_damaged_share: float = 0.0,
 ) -> tuple[Frames, list[int]]:
     """Opens the frames of a shard set.
 
     Args:
-      shards: The prepared corpus.
-      source: "cache" unpacks the shards into local files on first use; "shards" never does.
-      cache_dir: Folder of all caches; by default $CRYJAX_CACHE, else beside the shards.
-      max_damaged_share: Of all records; more are refused.
+      shards: The prepared folder.
+      source: "cache" unpacks the shards into a local file on first use; "shards" never does.
+      cache_dir: Folder of all caches; None is $CRYJAX_CACHE, else a folder beside the shards.
+      max_damaged_share: Largest share of damaged records that is accepted.
 
     Returns:
-      The frames, and the numbers of the clips whose records are damaged: nobody may read those.
+      The reader, and the numbers of clips whose records are damaged and must not be read.
 
     Raises:
-      ValueError: The source is unknown, too much is damaged or the cache cannot be written; names
+      UserError: The source is unknown, too much is damaged or the cache cannot be written; names
         the remedy.
     """
     if source == "shards":
@@ -155,13 +160,13 @@ def open_frames(
         _require_few(shards, damaged, max_damaged_share)
         return ShardFrames(shards), damaged
     if source != "cache":
-        raise ValueError(f"source must be 'cache' or 'shards', got {source!r}")
+        raise UserError(f"source must be 'cache' or 'shards', got {source!r}")
     folder = cache_root(shards, cache_dir) / shards.fingerprint[:16]
     if not (folder / "cache.json").exists():
         try:
             _build(shards, folder, max_damaged_share)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"the frame cache {folder} cannot be written ({error}); give a writable "
                 "--config.data.cache_dir, or read the shards with --config.data.source=shards"
             ) from error
@@ -172,13 +177,13 @@ def open_frames(
 
 
 class JoinedFrames:
-    """Several sets of frames as one: clip numbers run on from set to set."""
+    """Several readers as one; clip numbers run on from reader to reader."""
 
     def __init__(self, parts: Sequence[Frames], sizes: Sequence[int]):
         self._parts, self._bounds = parts, np.concatenate([[0], np.cumsum(sizes)])
 
     def gather(self, clips: np.ndarray, starts: np.ndarray, frames: int) -> np.ndarray:
-        """See `Frames.gather`."""
+        """Reads as `Frames.gather` does."""
         part_of = np.searchsorted(self._bounds, clips, side="right") - 1
         gathered = [
             (here, part.gather(clips[here] - self._bounds[i], starts[here], frames))

@@ -1,8 +1,10 @@
-"""Fewer labels: nested, stratified subsets that take a group wholly or not at all."""
+"""Label fractions: nested, stratified subsets that keep groups whole."""
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from cryjax.errors import UserError
 
 UNITS = ("group", "recording")
 
@@ -15,27 +17,27 @@ def nested_fractions(
     seed: int,
     unit: str = "group",
 ) -> np.ndarray:
-    """Draws the same people first at every size: each larger subset holds the smaller ones.
+    """Draws subsets of which each larger one holds the smaller ones.
 
-    Every group counts for its rarest class (the one with the fewest groups); of each class the
-    first round(fraction * groups), but at least one, of a random order are taken. So no class is
-    without a label, and very small fractions are really "one group a class".
+    Every group counts for its rarest class (the one with the fewest groups). Of each class the
+    first round(fraction * groups) groups of a random order are taken, but at least one, so that
+    every class has a label and very small fractions mean "one group of each class".
 
     Args:
       labels: (n,) class indices of the rows that could be labelled.
       groups: (n,) groups of the same rows.
-      fractions: In (0, 1], in any order.
-      seed: Of the order.
-      unit: "group", or "recording" where there are too few groups (six speakers have no 5 %): then
-        a person may be labelled in part, which tables must say.
+      fractions: Shares in (0, 1], in any order.
+      seed: Seed of the random order.
+      unit: "group", or "recording" where there are too few groups (six speakers have no 5 %). A
+        person may then be labelled in part, which tables must say.
 
     Returns:
-      (fractions, n) whether a row is labelled.
+      (fractions, n) whether each row is labelled.
     """
     if bad := [f for f in fractions if not 0 < f <= 1]:
-        raise ValueError(f"label fractions must lie in (0, 1], got {bad}")
+        raise UserError(f"label fractions must lie in (0, 1], got {bad}")
     if unit not in UNITS:
-        raise ValueError(f"label unit must be one of {', '.join(UNITS)}, got {unit!r}")
+        raise UserError(f"label unit must be one of {', '.join(UNITS)}, got {unit!r}")
     names = groups if unit == "group" else np.arange(len(labels))
     _, owner = np.unique(names, return_inverse=True)
     there = np.zeros((owner.max() + 1, labels.max() + 1), bool)

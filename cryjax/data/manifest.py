@@ -1,4 +1,4 @@
-"""The manifest: one row a clip, in a CSV that a person can open and correct."""
+"""The manifest: a CSV with one row per clip that a person can open and correct."""
 
 import csv
 import dataclasses
@@ -7,8 +7,11 @@ import math
 import pathlib
 from collections.abc import Iterable
 
+from cryjax.errors import UserError
+
 REQUIRED = ("path",)
 KNOWN = ("path", "start_s", "end_s", "label", "group", "split")
+LEFT_OUT = "left_out"  # split of clips that no part may use, such as dropped duplicates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,13 +19,14 @@ class Clip:
     """A stretch of a recording and what is known about it.
 
     Attributes:
-      path: File, relative to the source folder.
-      start_s: First second.
-      end_s: Last second; None is the end of the file.
+      path: Audio file, relative to the source folder.
+      start_s: Start of the stretch in seconds.
+      end_s: End of the stretch in seconds; None is the end of the file.
       label: Class name; empty where unknown.
-      group: Who or what must never be split (baby, patient, speaker, app id, source recording).
-      split: "train", "val", "test" or a fold; empty until splits are made.
-      extra: Every other column (site, device, sex, age, licence), kept and reported on.
+      group: Name of who or what must never be on both sides of a split, such as a baby, a
+        patient, a speaker or a source recording.
+      split: "train", "val", "test" or a fold's name; empty until splits are made.
+      extra: Values of all other columns (site, device, sex, age, licence) by name.
     """
 
     path: str
@@ -34,46 +38,63 @@ class Clip:
     extra: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
+    def audio(self) -> str:
+        """Hash of the decoded samples; "" before preparation and where nothing is heard.
+
+        Recordings of digital silence are all alike without being copies of each other.
+        """
+        silent = "silent" in self.extra.get("flags", "").split()
+        return "" if silent else self.extra.get("audio_sha256", "")
+
+    @property
     def recording(self) -> str:
-        """Stem of the file: clips of one recording share it."""
+        """Path of the file without its suffix; clips of one recording share it."""
         return str(pathlib.PurePosixPath(self.path).with_suffix(""))
 
     def column(self, name: str) -> str:
-        """The value of a column by name, known or extra."""
+        """Returns the value of a column by its name.
+
+        Raises:
+          UserError: There is no such column; the nearest ones are named.
+        """
         if name in KNOWN:
             return str(getattr(self, name))
         if name not in self.extra:
             near = difflib.get_close_matches(name, [*KNOWN, *self.extra]) or [*KNOWN, *self.extra]
-            raise ValueError(f"the manifest has no column {name!r}; near: {', '.join(near)}")
+            raise UserError(f"the manifest has no column {name!r}; near: {', '.join(near)}")
         return self.extra[name]
 
 
-def _clip(row: dict[str, str], where: str) -> Clip:
+def clip_of(row: dict[str, str], where: str = "row") -> Clip:
+    """Builds a clip from a row of the manifest; errors begin with `where`."""
     if not row["path"]:
-        raise ValueError(f"{where}: path is empty")
+        raise UserError(f"{where}: path is empty")
     try:
         start_s = float(row.get("start_s") or 0)
         end_s = float(row["end_s"]) if row.get("end_s") else None
     except ValueError as error:
-        raise ValueError(f"{where}: start_s and end_s must be seconds ({error})") from None
+        raise UserError(f"{where}: start_s and end_s must be seconds ({error})") from None
     if not 0 <= start_s < math.inf or (end_s is not None and not start_s < end_s):
-        raise ValueError(f"{where}: end_s must be above start_s, got {start_s} to {end_s}")
+        raise UserError(f"{where}: end_s must be above start_s, got {start_s} to {end_s}")
     extra = {key: value for key, value in row.items() if key not in KNOWN}
     label, group, split = (row.get(key) or "" for key in ("label", "group", "split"))
     return Clip(row["path"], start_s, end_s, label, group, split, extra)
 
 
 def load_manifest(path: str | pathlib.Path) -> list[Clip]:
-    """Reads a manifest; only `path` is required, and a wrong row is named by file and line.
+    """Reads a manifest; only the column `path` is required.
 
-    A row without a group becomes a group of its own recording, the narrowest safe choice.
+    Clips without a group are grouped by their recording.
+
+    Raises:
+      UserError: The table or one of its rows is wrong; names the file and the line.
     """
     try:
         rows = _read(pathlib.Path(path))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a table of text in UTF-8 ({error})") from None
+        raise UserError(f"{path}: not a table of text in UTF-8 ({error})") from None
     if not rows:
-        raise ValueError(f"{path}: no clips; the manifest has a header and nothing below it")
+        raise UserError(f"{path}: no clips; the manifest has a header and nothing below it")
     return rows
 
 
@@ -83,18 +104,18 @@ def _read(path: pathlib.Path) -> list[Clip]:
         columns = reader.fieldnames or []
         if missing := [name for name in REQUIRED if name not in columns]:
             near = {name: difflib.get_close_matches(name, columns) for name in missing}
-            raise ValueError(f"{path}: column {missing} is missing, found {columns}; near: {near}")
+            raise UserError(f"{path}: column {missing} is missing, found {columns}; near: {near}")
         rows = []
         for row in reader:
             if None in row or None in row.values():
-                raise ValueError(f"{path}:{reader.line_num}: expected {len(columns)} columns")
-            clip = _clip(row, f"{path}:{reader.line_num}")
+                raise UserError(f"{path}:{reader.line_num}: expected {len(columns)} columns")
+            clip = clip_of(row, f"{path}:{reader.line_num}")
             rows.append(clip if clip.group else dataclasses.replace(clip, group=clip.recording))
     return rows
 
 
 def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:
-    """Clips as CSV rows, every extra column in every row."""
+    """Turns clips into CSV rows; every row has every extra column."""
     clips = list(clips)
     extras = sorted({key for clip in clips for key in clip.extra})
     return [
@@ -112,7 +133,7 @@ def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:
 
 
 def save_csv(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = KNOWN) -> None:
-    """Writes rows under a temporary name and renames; `columns` heads a file without rows."""
+    """Writes rows under a temporary name and renames it; `columns` heads a file without rows."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else list(columns), lineterminator="\n")

@@ -39,7 +39,7 @@ class Baby:
 
 
 def make_baby(number: int, seed: int) -> Baby:
-    """The voice of baby `number`; every third one is injured, at any site."""
+    """Makes the voice of baby `number`; every third one is injured, at any site."""
     rng = np.random.default_rng([seed, 1, number])
     formants = rng.normal([1100, 3000, 5200], [120, 250, 300])
     site = SITES[int(rng.integers(len(SITES)))]
@@ -60,13 +60,13 @@ def _filter(b, a, x: np.ndarray) -> np.ndarray:
 
 
 def _band(x: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
-    """Second-order Butterworth band-pass."""
+    """Applies a second-order Butterworth band-pass."""
     sections = scipy.signal.butter(2, [low_hz, high_hz], "band", fs=RATE_HZ, output="sos")
     return np.asarray(scipy.signal.sosfilt(sections, x))
 
 
 def _burst(rng: np.random.Generator, baby: Baby, trigger: str) -> np.ndarray:
-    """One expiration: pulses along an F0 contour through the formants."""
+    """Synthesises one expiration: pulses along an F0 contour through the formants."""
     factor, fall, (short, long), _ = _CONTOURS[trigger]
     n = int(rng.uniform(short, long) * RATE_HZ)
     t = np.linspace(0, 1, n)
@@ -87,7 +87,7 @@ def _burst(rng: np.random.Generator, baby: Baby, trigger: str) -> np.ndarray:
 
 
 def _site_noise(rng: np.random.Generator, site: str, n: int) -> np.ndarray:
-    """Hum, hiss or rumble: the shortcut that a leaky split lets a classifier take."""
+    """Makes hum, hiss or rumble: the shortcut that a leaky split lets a classifier take."""
     white = rng.normal(0, 1, n)
     if site == "ward_a":
         return 0.5 * np.sin(2 * np.pi * 120 * np.arange(n) / RATE_HZ) + 0.2 * white
@@ -96,13 +96,13 @@ def _site_noise(rng: np.random.Generator, site: str, n: int) -> np.ndarray:
 
 
 def cry(baby: Baby, trigger: str, *, seconds: float, seed: int) -> np.ndarray:
-    """One recording of a baby as (samples,) float32 at `RATE_HZ`, peak 0.8.
+    """Synthesises one recording of a baby as (samples,) float32 at `RATE_HZ`, peak 0.8.
 
     Args:
-      baby: Whose voice.
+      baby: Voice of the baby.
       trigger: One of `TRIGGERS`.
       seconds: Length.
-      seed: Of everything that is not the voice.
+      seed: Seed of everything that is not the voice.
     """
     rng = np.random.default_rng([seed, 2, int(baby.name[4:]), TRIGGERS.index(trigger)])
     n, at = int(seconds * RATE_HZ), int(rng.uniform(0, 0.3) * RATE_HZ)
@@ -144,7 +144,7 @@ def _noisy(rng: np.random.Generator, kind: str, t: np.ndarray) -> np.ndarray:
 
 
 def sound(kind: str, *, seconds: float, seed: int) -> np.ndarray:
-    """A generic sound of one of the `SOUNDS` as (samples,) float32 at `RATE_HZ`, peak 0.8."""
+    """Synthesises one of the `SOUNDS` as (samples,) float32 at `RATE_HZ`, peak 0.8."""
     rng = np.random.default_rng([seed, 3, SOUNDS.index(kind)])
     t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     make = _tonal if kind in ("tone", "chirp", "hum", "birdlike") else _noisy

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from cryjax.models import EncoderSettings
+
 Names = dict[str, str]  # our path -> their prefix
 
 UCLSER_HEAD = {"hidden.0": "head.net1.0", "norms.0": "head.net1.1", "out": "head.net1.3"}
@@ -15,18 +17,18 @@ class Kind:
     """A published encoder.
 
     Attributes:
-      encoder: Settings of ours.
-      spec: Preset of its features.
-      names: Our path to their prefix.
-      ignored: Prefixes of arrays that we have no use for.
+      encoder: Settings of our encoder.
+      spec: Name of the preset of its features.
+      names: Makes the table from our paths to their prefixes.
+      ignored: Prefixes of arrays that are not used.
       head: The projector's names, used where the file has them all.
-      first_norm: Path of the norm that swallowed uclser's wrong scale; "" where none did.
+      first_norm: Path of the norm that absorbed uclser's wrong scale; "" where none did.
       transposed: Whether its images have mel before time.
-      scaled: Whether it expects mels standardised by its training set's statistics.
-      licence: Of the published weights.
+      scaled: Whether it expects log-mels standardised by its training set's statistics.
+      licence: Licence of the published weights.
     """
 
-    encoder: dict[str, Any]
+    encoder: EncoderSettings
     spec: str
     names: Callable[[], Names]
     ignored: tuple[str, ...] = ()
@@ -98,42 +100,42 @@ UCLSER: dict[str, Any] = {
 }
 KINDS = {
     "uclser_vgg": Kind(
-        {"name": "vgg"},
+        EncoderSettings("vgg"),
         names=_vgg,
         ignored=("dense_out", "head."),
         first_norm="convs.0.norm",
         **UCLSER,
     ),
     "uclser_crnn": Kind(
-        {"name": "crnn"},
+        EncoderSettings("crnn"),
         names=_crnn,
         ignored=("dense.", "head."),
         first_norm="convs.0.norm",
         **UCLSER,
     ),
     "uclser_resnet18": Kind(
-        {"name": "resnet18"},
+        EncoderSettings("resnet18"),
         names=_resnet18,
         ignored=("fc.", "head."),
         first_norm="stem.norm",
         **UCLSER,
     ),
     "panns_cnn14": Kind(
-        {"name": "cnn14", "tail": True},
+        EncoderSettings("cnn14", tail=True),
         "panns",
         _panns,
         ("fc_audioset", "spectrogram_extractor", "logmel_extractor"),
         licence="CC BY 4.0",
     ),
     "speechbrain_cnn14": Kind(
-        {"name": "cnn14"},
+        EncoderSettings("cnn14"),
         "ubenwa",
         _speechbrain,
         ("fc1", "fc_audioset"),
         licence="Apache-2.0",
     ),
     "byola": Kind(
-        {"name": "audio_ntt"},
+        EncoderSettings("audio_ntt"),
         "slicer",
         _byola,
         transposed=True,

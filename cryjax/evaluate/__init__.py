@@ -1,1 +1,1 @@
-"""An encoder in, numbers and pictures out."""
+"""Evaluation: tasks, protocols, statistics and reports."""

@@ -1,72 +1,126 @@
-"""Do probabilities mean what they say? ECE, Brier, reliability, temperature scaling."""
+"""Do probabilities mean what they say? Brier score, ECE, reliability, recalibration."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
-from cryjax.evaluate.metrics import log_loss
-from cryjax.evaluate.operating import require_apart
+from cryjax.evaluate.operating_points import require_apart
 from cryjax.evaluate.scoring import Scored, softmax
 
 BINS = 10
+TINY = 1e-12
 
 
-def _binned(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Bin, confidence and hit of every row: the confidence is that of the class named."""
-    confidence = scores.max(axis=1)
-    hit = (scores.argmax(axis=1) == labels).astype(float)
-    return np.minimum((confidence * BINS).astype(int), BINS - 1), confidence, hit
+def _bin_of(confidence: np.ndarray) -> np.ndarray:
+    return np.minimum((confidence * BINS).astype(int), BINS - 1)
 
 
-def calibration(
-    scores: np.ndarray, labels: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Brier score and expected calibration error; a `statistics.Statistic`.
-
-    Brier as scikit-learn's: of the second of two classes, else summed over the classes. ECE: ten
-    bins of equal width of the named class's probability (Guo et al. 2017).
-    """
-    target = np.eye(scores.shape[1])[labels]
-    square = ((scores - target) ** 2).sum(axis=1) / (2 if scores.shape[1] == 2 else 1)
-    which, confidence, hit = _binned(scores, labels)
-    total = weights.sum(axis=1)
-    gaps = np.zeros((len(weights), BINS))
+def _gap(confidence: np.ndarray, hit: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Computes the expected calibration error under (weightings, rows) weights."""
+    which, gaps = _bin_of(confidence), np.zeros((len(weights), BINS))
     for b in range(BINS):
         mine = which == b
         gaps[:, b] = np.abs(weights[:, mine] @ (confidence - hit)[mine])
-    return {"brier": weights @ square / total, "ece": gaps.sum(axis=1) / total}
+    return gaps.sum(axis=1) / weights.sum(axis=1)
 
 
-def reliability(scores: np.ndarray, labels: np.ndarray) -> list[tuple[float, float, int]]:
-    """Mean confidence, share of hits and count of every bin that is not empty."""
-    which, confidence, hit = _binned(scores, labels)
+def make_calibration(positive: int | None) -> Any:
+    """Makes the statistic of calibration; see `statistics.Statistic`.
+
+    Args:
+      positive: Index of the class whose own probability is checked too; None checks none.
+
+    Returns:
+      A function whose values are "brier" (of the second of two classes as scikit-learn's, else
+      summed over the classes), "ece" (ten bins of equal width of the highest probability, Guo et
+      al. 2017) and, with a positive class, "positive_ece" (ten bins of its probability).
+    """
+
+    def calibration(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray]:
+        scores, labels = scored.scores, scored.labels
+        if not scored.finite:
+            unknown = np.full(len(weights), np.nan)
+            return dict.fromkeys(
+                ("brier", "ece", *(["positive_ece"] * (positive is not None))), unknown
+            )
+        target = (labels[:, None] == np.arange(scores.shape[1])).astype(float)
+        square = ((scores - target) ** 2).sum(axis=1) / (2 if scores.shape[1] == 2 else 1)
+        hit = (scores.argmax(axis=1) == labels).astype(float)
+        values = {
+            "brier": weights @ square / weights.sum(axis=1),
+            "ece": _gap(scores.max(axis=1), hit, weights),
+        }
+        if positive is not None:
+            ill = (labels == positive).astype(float)
+            values["positive_ece"] = _gap(scores[:, positive], ill, weights)
+        return values
+
+    return calibration
+
+
+def reliability(scored: Scored, positive: int | None = None) -> list[tuple[float, float, int]]:
+    """Lists mean confidence, share of hits and count of every bin that is not empty.
+
+    Args:
+      scored: Predictions beside the truth.
+      positive: Index of the class whose probability is the confidence; None takes the highest.
+    """
+    if positive is None:
+        confidence = scored.scores.max(axis=1)
+        hit = scored.scores.argmax(axis=1) == scored.labels
+    else:
+        confidence, hit = scored.scores[:, positive], scored.labels == positive
+    which = _bin_of(confidence)
     bins = [which == b for b in range(BINS)]
     return [(confidence[m].mean(), hit[m].mean(), int(m.sum())) for m in bins if m.any()]
 
 
-class Temperature(NamedTuple):
-    """A divisor of logits, and who it was fitted on."""
+class Recalibration(NamedTuple):
+    """A change of probabilities, p -> softmax(log p / temperature + bias).
 
-    value: float
+    Attributes:
+      temperature: Divisor of the log-probabilities, which mends over-confidence.
+      bias: (classes,) shift of the log-probabilities, which mends another prevalence than that of
+        training, such as after balanced sampling. Of two classes both together are Platt scaling.
+      fitted_on: Groups that it was fitted on.
+    """
+
+    temperature: float
+    bias: np.ndarray
     fitted_on: frozenset[str]
 
 
-def _divided(scores: np.ndarray, temperature: float) -> np.ndarray:
-    return softmax(np.log(np.maximum(scores, 1e-12)) / temperature)
+def _changed(scores: np.ndarray, temperature: float, bias: np.ndarray) -> np.ndarray:
+    return softmax(np.log(np.maximum(scores, TINY)) / temperature + bias)
 
 
-def fit_temperature(val: Scored) -> Temperature:
-    """The temperature, between 0.05 and 20, of the lowest log loss on validation."""
+def fit_recalibration(val: Scored) -> Recalibration:
+    """Fits temperature and bias on validation by the lowest log loss.
 
-    def loss(log_t: float) -> float:
-        return log_loss(_divided(val.scores, np.exp(log_t)), val.labels)
+    The bias of a class is held back as if its mean had been seen in one recording more, so that
+    classes of few validation recordings move little. The temperature lies between 0.05 and 20.
+    """
+    log_p = np.log(np.maximum(val.scores, TINY))
+    n, classes = log_p.shape
+    target = val.labels[:, None] == np.arange(classes)
 
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
-    return Temperature(float(np.exp(found.x)), frozenset(map(str, val.groups)))
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        inverse, bias = np.exp(-x[0]), x[1:]
+        p = softmax(log_p * inverse + bias)
+        error = (p - target) / n
+        value = -np.log(np.maximum(p[target], TINY)).mean() + (bias**2).sum() / (2 * n)
+        slope = -inverse * (error * log_p).sum()
+        return value, np.r_[slope, error.sum(axis=0) + bias / n]
+
+    bounds = [(np.log(0.05), np.log(20.0)), *[(-20.0, 20.0)] * classes]
+    found = minimize(loss, np.zeros(classes + 1), jac=True, method="L-BFGS-B", bounds=bounds)
+    groups = frozenset(map(str, val.groups))
+    return Recalibration(float(np.exp(found.x[0])), found.x[1:], groups)
 
 
-def rescale(temperature: Temperature, test: Scored) -> Scored:
-    """Test predictions at that temperature; refused on the groups it was fitted on."""
-    require_apart(temperature.fitted_on, test.groups, "the temperature")
-    return test._replace(scores=_divided(test.scores, temperature.value))
+def recalibrate(change: Recalibration, test: Scored) -> Scored:
+    """Changes test probabilities; refuses groups that the change was fitted on."""
+    require_apart(change.fitted_on, test.groups, "the recalibration")
+    scores = _changed(test.scores, change.temperature, change.bias)
+    return Scored.of(scores, test.labels, test.groups)

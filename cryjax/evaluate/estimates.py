@@ -1,13 +1,13 @@
-"""A statistic of many runs as mean, standard error over seeds and interval over groups."""
+"""A statistic of many runs: mean, standard error over seeds, interval over groups."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import (
-    Part,
+    Runs,
     Statistic,
     group_bootstrap,
     over_seeds,
@@ -15,28 +15,47 @@ from cryjax.evaluate.statistics import (
     weighted_scores,
 )
 
-Found = Sequence[tuple[str, int, Scored]]  # (fold, seed, predictions) of every run
+
+class Run(NamedTuple):
+    """Predictions of one seed on one fold."""
+
+    fold: str
+    seed: int
+    scored: Scored
 
 
-def parts_of(found: Found) -> list[Part]:
-    """The runs of every fold together, as the bootstrap wants them."""
-    folds = [[s for f, _, s in found if f == fold] for fold in sorted({f for f, _, _ in found})]
-    return [(np.stack([s.scores for s in runs]), *runs[0][1:]) for runs in folds]
+def by_fold(runs: Sequence[Run]) -> list[Runs]:
+    """Collects the runs of every fold, as the bootstrap wants them."""
+    folds = sorted({run.fold for run in runs})
+    return [[run.scored for run in runs if run.fold == fold] for fold in folds]
 
 
-def _by_seed(found: Found, statistic: Statistic) -> list[dict[str, float]]:
-    """One value a seed: the mean over its folds."""
+def finite_seeds(runs: Sequence[Run]) -> list[Run]:
+    """Leaves out the seeds of which a run diverged, on any fold."""
+    diverged = {run.seed for run in runs if not run.scored.finite}
+    return [run for run in runs if run.seed not in diverged]
+
+
+def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]]:
+    """Computes one value for each seed, the mean over its folds."""
     rows = []
-    for seed in sorted({seed for _, seed, _ in found}):
-        runs = [s for _, its, s in found if its == seed]
-        values = [statistic(*s[:2], np.ones((1, len(s.labels)))) for s in runs]
+    for seed in sorted({run.seed for run in runs}):
+        mine = [run.scored for run in runs if run.seed == seed]
+        values = [statistic(scored, np.ones((1, len(scored.labels)))) for scored in mine]
         rows.append({name: float(np.mean([v[name][0] for v in values])) for name in values[0]})
     return rows
 
 
-def estimate(found: Found, statistic: Statistic = weighted_scores) -> dict[str, dict[str, Any]]:
-    """By name: "mean" and "standard_error" over seeds, "interval" over groups, "by_seed"."""
-    rows, intervals = _by_seed(found, statistic), group_bootstrap(parts_of(found), statistic)
+def estimate(
+    runs: Sequence[Run], statistic: Statistic = weighted_scores
+) -> dict[str, dict[str, Any]]:
+    """Estimates a statistic; seeds that diverged are left out unless all did.
+
+    Returns:
+      By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed".
+    """
+    runs = finite_seeds(runs) or runs
+    rows, intervals = _by_seed(runs, statistic), group_bootstrap(by_fold(runs), statistic)
     estimates = {}
     for name in rows[0]:
         by_seed = [row[name] for row in rows]
@@ -50,10 +69,15 @@ def estimate(found: Found, statistic: Statistic = weighted_scores) -> dict[str, 
     return estimates
 
 
-def difference(ours: Found, theirs: Found) -> dict[str, dict[str, Any]]:
-    """By metric: ours minus theirs, its 95 % interval over groups and p-value; same test rows."""
-    means = [_by_seed(found, weighted_scores) for found in (ours, theirs)]
-    drawn, gains = paired_bootstrap(parts_of(ours), parts_of(theirs)), {}
+def difference(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """Estimates ours minus theirs on the same test recordings.
+
+    Returns:
+      By metric the "mean" difference, its 95 % "interval" over groups, and its p-value "p".
+    """
+    ours, theirs = (finite_seeds(runs) or runs for runs in (ours, theirs))
+    means = [_by_seed(runs, weighted_scores) for runs in (ours, theirs)]
+    drawn, gains = paired_bootstrap(by_fold(ours), by_fold(theirs)), {}
     for name, (low, high, p) in drawn.items():
         a, b = (np.mean([row[name] for row in rows]) for rows in means)
         gains[name] = {"mean": float(a - b), "interval": [low, high], "p": p}

@@ -1,62 +1,91 @@
-"""kNN over windows, the vote over a clip's windows; no training at all.
+"""kNN over windows, and the vote over a clip's windows; no training at all.
 
 On the host: numpy's product is as fast as XLA's there, and its selection twice as fast.
 """
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
 
-CHUNK = 1024  # queries at a time
+from cryjax.errors import UserError
+from cryjax.evaluate.scoring import average_over
+
+CHUNK = 1024  # queries that are compared at a time
+BANKS = ("train", "within")
+FEATURES = ("h", "z")
+
+
+@dataclasses.dataclass(frozen=True)
+class KnnSettings:
+    """How the nearest neighbours vote.
+
+    Attributes:
+      k: Number of neighbouring windows.
+      features: "h", the representation, or "z", its projection by the head of pre-training.
+      released_lookup: Looks labels up at shifted positions, as the code of Fonseca et al. 2021
+        does; to repeat their figures.
+    """
+
+    k: int = 20
+    features: str = "h"
+    released_lookup: bool = False
+
+    def __post_init__(self):
+        if self.features not in FEATURES:
+            raise UserError(f"knn.features must be 'h' or 'z', got {self.features!r}")
+        if self.k < 1:
+            raise UserError(f"knn.k must be at least 1, got {self.k}")
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Scales rows to unit length; a row of zeros stays zero."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def _nearest(similarity: np.ndarray, k: int) -> np.ndarray:
-    """(rows, k) columns of the largest values of each row, in no order; every core takes rows."""
+    """Finds the (rows, k) columns of the largest values of each row, in no order."""
     cores = joblib.cpu_count()
     with ThreadPoolExecutor(cores) as pool:
         select = lambda part: np.argpartition(part, -k, axis=1)[:, -k:]  # noqa: E731
         return np.concatenate(list(pool.map(select, np.array_split(similarity, cores))))
 
 
-def unit(x: np.ndarray) -> np.ndarray:
-    """Rows at length one; a row of zeros stays one."""
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-
-
-def knn_votes(
+def knn_shares(
     queries: np.ndarray,
     query_clip: np.ndarray,
     bank: np.ndarray,
     bank_clip: np.ndarray,
     bank_label: np.ndarray,
+    settings: KnnSettings,
     *,
-    k: int,
     classes: int,
-    compat: bool = False,
 ) -> np.ndarray:
-    """Class shares among the k nearest windows by cosine similarity.
+    """Computes class shares among the k nearest windows by cosine similarity.
 
     Args:
-      queries: (queries, dim) embeddings, any length.
+      queries: (queries, dim) embeddings of any length.
       query_clip: (queries,) clip of each; a clip's own windows are never its neighbours.
       bank: (bank, dim) labelled embeddings.
-      bank_clip: (bank,) clip of each, in the same numbering as `query_clip`.
+      bank_clip: (bank,) clip of each, in the numbering of `query_clip`.
       bank_label: (bank,) class of each.
-      k: Neighbours; lowered to what the bank can give every query.
+      settings: `k` is lowered to what the bank can give every query.
       classes: Number of classes.
-      compat: Looks up labels as uclser's release does, at positions in a list without the query's
-        own windows: neighbours behind them get another clip's label.
 
     Returns:
-      (queries, classes) shares; rows sum to one. Reference: uclser card, section 6.1, with the
-      neighbours' own labels (the release looks some of them up in the wrong place).
+      (queries, classes) shares; rows sum to one.
+
+    Raises:
+      UserError: The bank holds no other clip, or an embedding is not finite.
     """
+    if not (np.isfinite(queries).all() and np.isfinite(bank).all()):
+        raise UserError("kNN: embeddings are not finite; the encoder or its input has diverged")
     mine = np.isin(query_clip, bank_clip)
     largest = np.unique(bank_clip, return_counts=True)[1].max() if mine.any() else 0
-    k = min(k, len(bank) - int(largest))
+    k = min(settings.k, len(bank) - int(largest))
     if k < 1:
-        raise ValueError(f"kNN needs windows of other clips in the bank, got {len(bank)} in all")
+        raise UserError(f"kNN needs windows of other clips in the bank, got {len(bank)} in all")
     bank_unit, queries, found = unit(bank).T, unit(queries), []
     for first in range(0, len(queries), CHUNK):
         similarity = queries[first : first + CHUNK] @ bank_unit
@@ -64,7 +93,7 @@ def knn_votes(
         if own.any():
             similarity[own] = -np.inf
         nearest = _nearest(similarity, k)
-        if compat:  # positions among the others, looked up in the whole list
+        if settings.released_lookup:  # positions among the others, looked up in the whole list
             nearest = nearest - np.take_along_axis(np.cumsum(own, axis=1), nearest, axis=1)
         found.append(bank_label[nearest])
     labels = np.concatenate(found) + classes * np.arange(len(queries))[:, None]
@@ -72,8 +101,21 @@ def knn_votes(
     return votes.reshape(len(queries), classes) / k
 
 
-def vote_over_windows(votes: np.ndarray, owner: np.ndarray, clips: int) -> np.ndarray:
-    """(clips, classes) share of a clip's windows that vote for each class, ties to the lowest."""
-    scores = np.zeros((clips, votes.shape[1]))
-    np.add.at(scores, (owner, votes.argmax(axis=1)), 1.0)
-    return scores / scores.sum(axis=1, keepdims=True)
+def vote(shares: np.ndarray, window_to_clip: np.ndarray, clips: int) -> tuple[np.ndarray, ...]:
+    """Turns the shares of windows into scores and decisions of clips.
+
+    A clip is decided by the majority of its windows, each of which votes for its largest share;
+    ties go to the lowest class (Fonseca et al. 2021). It is ranked by its mean shares, because
+    votes are too coarse to rank by.
+
+    Args:
+      shares: (windows, classes).
+      window_to_clip: (windows,) position of each window's clip.
+      clips: Number of clips.
+
+    Returns:
+      (clips, classes) mean shares, and (clips,) decided classes.
+    """
+    votes = np.zeros((clips, shares.shape[1]))
+    np.add.at(votes, (window_to_clip, shares.argmax(axis=1)), 1.0)
+    return average_over(shares, window_to_clip, clips), votes.argmax(axis=1)

@@ -5,33 +5,36 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as sk
 
+from cryjax.evaluate.scoring import Scored
+
 NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "auc")
 
 
-def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro-F1 and AUC.
+def score(scored: Scored) -> dict[str, float]:
+    """Computes accuracy, balanced accuracy, macro-F1 and AUC.
 
     Args:
-      scores: (n, classes), rows sum to one.
-      labels: (n,) class indices.
+      scored: Predictions beside the truth.
 
     Returns:
-      The four in `NAMES`; AUC is binary, or macro one-vs-rest over the classes that occur, and
-      NaN where fewer than two do.
+      The four of `NAMES`. AUC is binary, or macro one-versus-rest over the classes that occur, and
+      NaN where fewer than two do. All are NaN where a score is not finite.
     """
-    predicted = scores.argmax(axis=1)
-    zero: Any = 0  # the stubs of scikit-learn know the strings alone
-    recalls = [(predicted[labels == c] == c).mean() for c in np.unique(labels)]
+    if not scored.finite:
+        return dict.fromkeys(NAMES, float("nan"))
+    labels, decisions = scored.labels, scored.decisions
+    zero: Any = 0  # the stubs of scikit-learn know texts alone
+    recalls = [(decisions[labels == c] == c).mean() for c in np.unique(labels)]
     return {
-        "accuracy": float(sk.accuracy_score(labels, predicted)),
+        "accuracy": float(sk.accuracy_score(labels, decisions)),
         "balanced_accuracy": float(np.mean(recalls)),
-        "macro_f1": float(sk.f1_score(labels, predicted, average="macro", zero_division=zero)),
-        "auc": auc(scores, labels),
+        "macro_f1": float(sk.f1_score(labels, decisions, average="macro", zero_division=zero)),
+        "auc": auc(scored.scores, labels),
     }
 
 
 def auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Area under the ROC curve; see `score`."""
+    """Computes the area under the ROC curve; see `score`."""
     there = np.unique(labels)
     if len(there) < 2:
         return float("nan")
@@ -41,11 +44,11 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-probability of the true class, in nats; capped at 1e-12."""
+    """Averages the negative log-probability of the true class, in nats, capped at 1e-12."""
     return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-12)).mean())
 
 
-def confusion(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(classes, classes) counts, rows are the true classes."""
-    every = np.arange(scores.shape[1])
-    return sk.confusion_matrix(labels, scores.argmax(axis=1), labels=every)
+def confusion(scored: Scored) -> np.ndarray:
+    """Counts (true classes, decided classes)."""
+    every = np.arange(scored.scores.shape[1])
+    return sk.confusion_matrix(scored.labels, scored.decisions, labels=every)

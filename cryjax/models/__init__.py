@@ -1,11 +1,13 @@
-"""Encoders: (batch, time, mel) -> (batch, features); the table that configs choose from."""
+"""Encoders: modules from (batch, time, mel) to (batch, features), and the table of their names."""
 
+import dataclasses
 import difflib
 import inspect
 from typing import Any
 
 from flax import nnx
 
+from cryjax.errors import UserError
 from cryjax.models.audio_ntt import AudioNTT
 from cryjax.models.cnn14 import CNN14
 from cryjax.models.crnn import CRNN
@@ -13,6 +15,7 @@ from cryjax.models.efficientnet import EfficientNetB0
 from cryjax.models.resnet import ResNet18
 from cryjax.models.simple_cnn import CNNGRU, SimpleCNN
 from cryjax.models.vgg import VGGLike
+from cryjax.settings import choose
 
 ENCODERS: dict[str, type[Any]] = {
     "vgg": VGGLike,
@@ -24,36 +27,65 @@ ENCODERS: dict[str, type[Any]] = {
     "simple_cnn": SimpleCNN,
     "cnn_gru": CNNGRU,
 }
-# values of `config.encoder` that leave an encoder its own default
-OWN = {"width": 0, "frames": 0, "dropout": -1.0, "pool": "", "tail": False, "bidirectional": False}
 
 
-def settings_of(name: str) -> list[str]:
-    """What the constructor of an encoder takes besides bands and generators."""
-    known = inspect.signature(ENCODERS[name].__init__).parameters
+@dataclasses.dataclass(frozen=True)
+class EncoderSettings:
+    """Which encoder, and how large; None leaves a field at the encoder's own default.
+
+    Attributes:
+      name: Name in `ENCODERS`; `python -m cryjax.models` lists them with their cost.
+      width: Channels of the first layers; features of audio_ntt.
+      frames: Length in frames of the only patches that simple_cnn reads; by default that of the
+        data.
+      dropout: Dropout rate of cnn14 and audio_ntt.
+      pool: How audio_ntt pools over time: "max_mean" or "mean".
+      tail: Whether cnn14 has the dense layer of its published embedding (Kong et al. 2020).
+      bidirectional: Whether cnn_gru reads in both directions.
+    """
+
+    name: str = "vgg"
+    width: int | None = None
+    frames: int | None = None
+    dropout: float | None = None
+    pool: str | None = None
+    tail: bool | None = None
+    bidirectional: bool | None = None
+
+    def for_patches(self, frames: int) -> "EncoderSettings":
+        """Fills in the length of the patches where an encoder must know it."""
+        if self.frames is None and "frames" in keywords_of(self.name):
+            return dataclasses.replace(self, frames=frames)
+        return self
+
+
+def keywords_of(name: str) -> list[str]:
+    """Lists what the constructor of an encoder takes besides bands and random generators."""
+    known = inspect.signature(choose(name, ENCODERS, "encoder.name").__init__).parameters
     return sorted(known.keys() - {"self", "mels", "rngs"})
 
 
-def build_encoder(name: str, mels: int, *, rngs: nnx.Rngs, **settings: Any) -> Any:
-    """Builds an encoder by its name in `ENCODERS`.
+def build_encoder(settings: EncoderSettings, mels: int, *, rngs: nnx.Rngs) -> Any:
+    """Builds an encoder with fresh weights.
 
     Args:
-      name: Of the table.
-      mels: Bands of the input.
-      rngs: For the weights.
-      **settings: Of the encoder's constructor; those of `OWN` leave it its own.
+      settings: Name and sizes.
+      mels: Number of mel bands of the input.
+      rngs: Generators of the weights.
 
     Returns:
       A module from (batch, time, mel) to (batch, features), with an attribute `features`.
 
     Raises:
-      ValueError: The name is unknown, or the encoder has no such setting.
+      UserError: The name is unknown, or the encoder has no such setting.
     """
-    if name not in ENCODERS:
-        near = difflib.get_close_matches(name, ENCODERS) or list(ENCODERS)
-        raise ValueError(f"encoder.name must be one of {', '.join(ENCODERS)}, got {name!r}; {near}")
-    chosen = {key: value for key, value in settings.items() if value != OWN.get(key)}
-    known = settings_of(name)
+    known = keywords_of(settings.name)
+    values = dataclasses.asdict(settings)
+    chosen = {key: v for key, v in values.items() if v is not None and key != "name"}
     if unknown := [key for key in chosen if key not in known]:
-        raise ValueError(f"encoder {name} has no setting {unknown}; it has {known}")
-    return ENCODERS[name](mels, **chosen, rngs=rngs)
+        near = difflib.get_close_matches(unknown[0], known) or known
+        raise UserError(
+            f"encoder {settings.name} has no setting {', '.join(unknown)}; set encoder."
+            f"{unknown[0]}=None, or use one of its own: {', '.join(near)}"
+        )
+    return ENCODERS[settings.name](mels, **chosen, rngs=rngs)

@@ -1,19 +1,18 @@
-"""Prints the encoders: python -m cryjax.models [--frames=101] [--mels=96]."""
+"""Lists the encoders and their cost: python -m cryjax.models [--frames=101] [--mels=96]."""
 
 import argparse
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from cryjax.models import ENCODERS, build_encoder, settings_of
+from cryjax.models import ENCODERS, EncoderSettings, build_encoder
 from cryjax.models.layers import in_eval_mode
 
 
 def multiply_adds(function, *args) -> int:
-    """Multiplications of a function's convolutions and matrix products, by its jaxpr."""
+    """Counts the multiplications of a function's convolutions and matrix products."""
 
     def count(jaxpr) -> int:
         total = 0
@@ -33,9 +32,10 @@ def multiply_adds(function, *args) -> int:
     return count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def describe(name: str, shape: tuple[int, int], **settings: Any) -> tuple[int, int, int]:
-    """Parameters, features and multiply-adds of one (frames, mels) patch; nothing is allocated."""
-    abstract = nnx.eval_shape(lambda: build_encoder(name, shape[1], **settings, rngs=nnx.Rngs(0)))
+def describe(settings: EncoderSettings, shape: tuple[int, int]) -> tuple[int, int, int]:
+    """Counts parameters, features and multiply-adds of a (frames, mels) patch."""
+    settings = settings.for_patches(shape[0])
+    abstract = nnx.eval_shape(lambda: build_encoder(settings, shape[1], rngs=nnx.Rngs(0)))
     graphdef, state = nnx.split(in_eval_mode(abstract))
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(nnx.state(abstract, nnx.Param)))
     mel = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
@@ -44,16 +44,15 @@ def describe(name: str, shape: tuple[int, int], **settings: Any) -> tuple[int, i
 
 
 def main() -> None:
-    """Prints one line an encoder."""
+    """Prints one line for each encoder."""
     parser = argparse.ArgumentParser(description="Encoders and what they cost.")
-    parser.add_argument("--frames", type=int, default=101, help="frames of a patch")
-    parser.add_argument("--mels", type=int, default=96, help="mel bands")
+    parser.add_argument("--frames", type=int, default=101, help="length of a patch in frames")
+    parser.add_argument("--mels", type=int, default=96, help="number of mel bands")
     args = parser.parse_args()
     print(f"one patch of {args.frames} frames x {args.mels} mels")
     print(f"{'encoder':16}{'parameters':>14}{'features':>10}{'multiply-adds':>16}")
     for name in ENCODERS:
-        fixed = {"frames": args.frames} if "frames" in settings_of(name) else {}
-        parameters, features, work = describe(name, (args.frames, args.mels), **fixed)
+        parameters, features, work = describe(EncoderSettings(name), (args.frames, args.mels))
         print(f"{name:16}{parameters:>14,}{features:>10}{work / 1e6:>14,.1f} M")
 
 

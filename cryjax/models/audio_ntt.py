@@ -1,8 +1,9 @@
-"""AudioNTT2020, the encoder of BYOL-A, SLICER and DeLoRes (card, section 0.2)."""
+"""AudioNTT2020, the encoder of BYOL-A, SLICER and DeLoRes."""
 
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.models.layers import ConvNorm, Dropout, linear, max_pool, time_means
 from cryjax.types import Mel
 
@@ -16,9 +17,17 @@ class AudioNTT(nnx.Module):
     Koizumi et al. 2020, https://arxiv.org/abs/2007.00225; 5,321,856 parameters at 2048 features,
     600,192 at 512.
 
+    Args:
+      mels: Number of mel bands, at least 8.
+      width: Number of features.
+      dropout: Dropout rate between the dense layers.
+      pool: Pooling over time: "max_mean" (maximum plus mean, for pre-training) or "mean" (as LAPE
+        evaluates).
+      rngs: Generators of the weights.
+
     Attributes:
-      features: The width.
-      tap_features: Of `tapped`, block by block.
+      features: Length of the representation, the width.
+      tap_features: Length of each block's output of `tapped`.
     """
 
     CHANNELS = 64
@@ -32,17 +41,8 @@ class AudioNTT(nnx.Module):
         pool: str = "max_mean",
         rngs: nnx.Rngs,
     ):
-        """Args are sizes.
-
-        Args:
-          mels: Bands, at least 8.
-          width: Features.
-          dropout: Between the dense layers.
-          pool: Of the time steps: "max_mean" (their sum; pre-training) or "mean" (as LAPE judges).
-          rngs: For the weights.
-        """
         if pool not in POOLS:
-            raise ValueError(f"pool must be one of {', '.join(POOLS)}, got {pool!r}")
+            raise UserError(f"encoder.pool must be one of {', '.join(POOLS)}, got {pool!r}")
         n = self.CHANNELS
         blocks = [ConvNorm(n_in, n, use_bias=True, rngs=rngs) for n_in in (1, n, n)]
         self.blocks, self.pool = nnx.List(blocks), pool
@@ -67,14 +67,14 @@ class AudioNTT(nnx.Module):
         return x.mean(axis=1) + (x.max(axis=1) if self.pool == "max_mean" else 0)
 
     def frames(self, mel: Mel) -> Frames:
-        """A representation of every 8 frames."""
+        """Encodes every 8 frames on their own, (batch, time / 8, features)."""
         return self._dense(self._maps(mel)[-1])
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """Encodes a batch; at least 8 frames."""
+        """Encodes (batch, time, mel) of at least 8 frames to (batch, features)."""
         return self._pooled(self.frames(mel))
 
     def tapped(self, mel: Mel) -> tuple[Float[Array, "batch features"], list]:
-        """The representation, and what every block says of the patch (see `time_means`)."""
+        """Returns the representation and every block's output averaged over time."""
         maps = self._maps(mel)
         return self._pooled(self._dense(maps[-1])), [time_means(x) for x in maps]

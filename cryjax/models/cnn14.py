@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.models.layers import ConvNorm, Dropout, batch_norm, linear
 from cryjax.types import Mel
 
@@ -12,10 +13,18 @@ XAVIER = nnx.initializers.xavier_uniform()
 
 
 class CNN14(nnx.Module):
-    """Batch norm per band, six blocks of two convolutions, max over time + mean over time.
+    """Batch norm per band, six blocks of two convolutions, maximum plus mean over time.
+
+    Args:
+      mels: Number of mel bands, at least 32.
+      width: Channels of the first block; every block doubles them.
+      widths: Channels of each block instead, as many as there should be blocks.
+      dropout: Dropout rate after every block, the last one included.
+      tail: Adds dropout 0.5, a dense layer and ReLU, which give PANNs' published embedding.
+      rngs: Generators of the weights.
 
     Attributes:
-      features: The last width, 2048 at full size.
+      features: Length of the representation, 2048 at full size.
     """
 
     def __init__(
@@ -28,16 +37,6 @@ class CNN14(nnx.Module):
         tail: bool = False,
         rngs: nnx.Rngs,
     ):
-        """Args are sizes.
-
-        Args:
-          mels: Bands.
-          width: Of the first block; every block doubles it.
-          widths: Of each block instead, as many as there should be.
-          dropout: After every block, the last one included.
-          tail: Adds PANNs' dropout 0.5, dense layer and ReLU: its published embedding.
-          rngs: For the weights.
-        """
         widths = widths or [width * 2**block for block in range(6)]
         self.norm = batch_norm(mels, rngs=rngs)
         pairs, n_in = [], 1
@@ -53,9 +52,9 @@ class CNN14(nnx.Module):
             self.tail, self.tail_dropout = linear(n_in, n_in, rngs=rngs), Dropout(0.5, rngs=rngs)
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """Encodes a batch; at least 32 frames and 32 bands."""
+        """Encodes (batch, time, mel) of at least 32 frames to (batch, features)."""
         if min(mel.shape[1:]) < 32:
-            raise ValueError(f"CNN14 needs at least 32 frames and 32 bands, got {mel.shape[1:]}")
+            raise UserError(f"CNN14 needs at least 32 frames and 32 bands, got {mel.shape[1:]}")
         x = self.norm(mel)[..., None]
         for i, conv in enumerate(self.convs):
             x = conv(x)

@@ -1,4 +1,4 @@
-"""Convolution as the platform likes it best; one definition, the same numbers everywhere.
+"""Convolution in the form that is fastest on the platform, with the same numbers everywhere.
 
 XLA's CPU convolution is fast forward on large maps, and slow in three places: the gradient of the
 kernel, small maps, and kernels of one position. On a CPU these are written as patches times a
@@ -19,7 +19,7 @@ Kernel = Float[Array, "side side in out"]
 
 
 def _direct(x: Image, kernel: Kernel, stride: int) -> Array:
-    """XLA's convolution with torch's symmetric padding `size // 2`."""
+    """Convolves by XLA with torch's symmetric padding `size // 2`."""
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
         x,
@@ -31,7 +31,7 @@ def _direct(x: Image, kernel: Kernel, stride: int) -> Array:
 
 
 def _patches(x: Image, size: int, stride: int) -> Float[Array, "batch new_high new_wide patch"]:
-    """Every position's neighbourhood, flattened in the order of the kernel's rows."""
+    """Collects every position's neighbourhood, flattened in the order of the kernel's rows."""
     pad = size // 2
     high, wide = ((n + 2 * pad - size) // stride + 1 for n in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
@@ -47,10 +47,10 @@ def _patches(x: Image, size: int, stride: int) -> Float[Array, "batch new_high n
 def _kernel_gradient(
     x: Image, grad: Float[Array, "batch new_high new_wide out"], size: int, stride: int
 ) -> Kernel:
-    """Sum over images of patches^T grad, one image at a time so that patches stay in the cache.
+    """Sums patches^T grad over images, one image at a time so that patches stay in the cache.
 
-    The batch is cut by device first: a scan over a sharded axis would gather it. Of patches and
-    grad the narrower is turned around: XLA copies what it turns.
+    The batch is cut by device first, because a scan over a sharded axis would gather it. Of patches
+    and grad the narrower is transposed, because XLA copies what it transposes.
     """
     n_patch, n_out = size * size * x.shape[-1], grad.shape[-1]
     thin, shards = n_patch < n_out, math.gcd(len(x), jax.device_count())
@@ -112,8 +112,8 @@ def convolve(
 
     Args:
       x: Images, channels last.
-      kernel: Weights.
-      stride: Step between positions.
+      kernel: (side, side, in, out) weights.
+      stride: Step between positions along both axes.
     """
     one = _on_cpu if jax.default_backend() == "cpu" else _direct
     return one(x, kernel, stride)

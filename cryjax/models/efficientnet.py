@@ -1,4 +1,4 @@
-"""EfficientNet-B0 for one-channel spectrograms, COLA's encoder (Tan & Le 2019; card, section 5)."""
+"""EfficientNet-B0 for one-channel spectrograms, the encoder of COLA (Tan & Le 2019)."""
 
 from flax import nnx
 from jaxtyping import Array, Float
@@ -78,16 +78,20 @@ class Block(nnx.Module):
 
 
 class EfficientNetB0(nnx.Module):
-    """The B0 network with a global maximum at its end, as in COLA; no stochastic depth.
+    """The B0 network with a global maximum at its end, as in COLA; without stochastic depth.
 
-    4,006,972 parameters: the published 4,007,548 less the two colour channels of the stem.
+    4,006,972 parameters: the published 4,007,548 less two colour channels of the stem.
+
+    Args:
+      mels: Number of mel bands, any.
+      width: Channels of the stem; all others grow with it.
+      rngs: Generators of the weights.
 
     Attributes:
-      features: 1280 at full size.
+      features: Length of the representation, 1280 at full size.
     """
 
     def __init__(self, mels: int, *, width: int = 32, rngs: nnx.Rngs):
-        """Args are sizes; `width` is the stem's, all others grow with it."""
         del mels  # global pooling: any number of bands
         scale = lambda n: max(8, n * width // 32)  # noqa: E731
         self.stem, self.stem_norm = _conv(1, width, 3, stride=2, rngs=rngs), _norm(width, rngs)
@@ -112,7 +116,7 @@ class EfficientNetB0(nnx.Module):
         )
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """Encodes a batch."""
+        """Encodes (batch, time, mel) to (batch, features)."""
         x = nnx.silu(self.stem_norm(self.stem(mel[..., None])))
         for block in self.blocks:
             x = block(x)

@@ -1,71 +1,74 @@
-"""Heads: what stands on a representation while it is trained or judged."""
+"""Heads: small networks on a representation, for training and for evaluation."""
 
+import dataclasses
 import itertools
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.models.layers import batch_norm, linear
-from cryjax.types import Fixed
+from cryjax.types import Constant
 
 Features = Float[Array, "batch features"]
-CLASSIFIERS = ("linear", "cosine")
+
+
+@dataclasses.dataclass(frozen=True)
+class ProjectorSettings:
+    """Sizes of a projector; the default is that of Fonseca et al. 2021.
+
+    Attributes:
+      hidden: Units of every layer but the last.
+      dim: Length of the output.
+      layers: Number of linear layers.
+      norm: Batch norm after every layer but the last.
+      last_norm: Batch norm after the last layer too (Gorin et al. 2023).
+      use_bias: Whether linear layers have a bias.
+    """
+
+    hidden: int = 512
+    dim: int = 512
+    layers: int = 2
+    norm: bool = True
+    last_norm: bool = False
+    use_bias: bool = True
+
+    def __post_init__(self):
+        if self.layers < 1:
+            raise UserError(f"projector.layers must be at least 1, got {self.layers}")
 
 
 class Projector(nnx.Module):
-    """Linear layers with batch norm and ReLU between them: thrown away after pre-training.
+    """Linear layers with batch norm and ReLU between them, thrown away after pre-training.
 
-    By default uclser's: linear, batch norm, ReLU, linear (card, section 5).
+    Args:
+      features: Length of the input.
+      settings: Sizes.
+      rngs: Generators of the weights.
 
     Attributes:
-      settings: All that it takes to build it again, besides `features`.
+      settings: Sizes, to build it again.
     """
 
     def __init__(
-        self,
-        features: int,
-        *,
-        hidden: int = 512,
-        dim: int = 512,
-        layers: int = 2,
-        norm: bool = True,
-        last_norm: bool = False,
-        use_bias: bool = True,
-        rngs: nnx.Rngs,
+        self, features: int, settings: ProjectorSettings = ProjectorSettings(), *, rngs: nnx.Rngs
     ):
-        """Args are sizes.
-
-        Args:
-          features: Of the input.
-          hidden: Units of every layer but the last.
-          dim: Of the output.
-          layers: Number of linear layers; 1 is a single one.
-          norm: Batch norm after every layer but the last.
-          last_norm: Batch norm after the last one too (Ubenwa).
-          use_bias: In every linear layer.
-          rngs: For the weights.
-        """
-        if layers < 1:
-            raise ValueError(f"projector.layers must be at least 1, got {layers}")
-        self.settings = {
-            "hidden": hidden,
-            "dim": dim,
-            "layers": layers,
-            "norm": norm,
-            "last_norm": last_norm,
-            "use_bias": use_bias,
-        }
-        sizes = [features, *[hidden] * (layers - 1)]
-        pairs = itertools.pairwise(sizes)
-        self.hidden = nnx.List([linear(a, b, use_bias=use_bias, rngs=rngs) for a, b in pairs])
-        n_norms = layers - 1 if norm else 0
+        self.settings, hidden = settings, settings.hidden
+        sizes = [features, *[hidden] * (settings.layers - 1)]
+        use_bias = settings.use_bias
+        self.hidden = nnx.List(
+            [linear(a, b, use_bias=use_bias, rngs=rngs) for a, b in itertools.pairwise(sizes)]
+        )
+        n_norms = settings.layers - 1 if settings.norm else 0
         self.norms = nnx.List([batch_norm(hidden, rngs=rngs) for _ in range(n_norms)])
-        self.out = linear(sizes[-1], dim, use_bias=use_bias, rngs=rngs)
-        self.last_norm = batch_norm(dim, rngs=rngs) if last_norm else nnx.data(None)
+        self.out = linear(sizes[-1], settings.dim, use_bias=use_bias, rngs=rngs)
+        self.last_norm = nnx.data(None)
+        if settings.last_norm:
+            self.last_norm = batch_norm(settings.dim, rngs=rngs)
 
     def __call__(self, h: Features) -> Float[Array, "batch dim"]:
-        """Projects representations; losses normalise them to unit length."""
+        """Projects (batch, features) to (batch, dim); losses scale it to unit length."""
         x = h
         for i, layer in enumerate(self.hidden):
             x = layer(x)
@@ -75,45 +78,53 @@ class Projector(nnx.Module):
 
 
 class Classifier(nnx.Module):
-    """One linear layer from standardised representation to logits.
+    """One linear layer from a standardised representation to logits.
+
+    Args:
+      features: Length of the representation.
+      classes: Number of classes.
+      rngs: Generators of the weights.
 
     Attributes:
-      mean: Taken out of every feature; 0 until set.
-      std: Divides every feature; 1 until set.
+      mean: (features,) subtracted from every representation; 0 until set.
+      std: (features,) divides every representation; 1 until set.
     """
 
     def __init__(self, features: int, classes: int, *, rngs: nnx.Rngs):
-        self.mean, self.std = Fixed(jnp.zeros(features)), Fixed(jnp.ones(features))
+        self.mean, self.std = Constant(jnp.zeros(features)), Constant(jnp.ones(features))
         self.out = linear(features, classes, rngs=rngs)
 
     def __call__(self, h: Features) -> Float[Array, "batch classes"]:
-        """Scores every class."""
+        """Scores every class, (batch, classes)."""
         return self.out((h - self.mean[...][None]) / self.std[...][None])
 
     def standardise_by(self, h: Float[Array, "samples features"]) -> None:
-        """Sets the statistics to those of a sample, so that encoders of any scale compare.
+        """Sets the statistics to those of a sample, so that encoders of any scale can be compared.
 
-        A feature that hardly varies keeps the scale of the others.
+        The scale of a feature that hardly varies is bounded by that of the others.
         """
         std = h.std(axis=0)
         self.mean[...], self.std[...] = h.mean(axis=0), jnp.maximum(std, 0.01 * std.mean() + 1e-12)
 
 
 class CosineClassifier(nnx.Module):
-    """The cosine between representation and one weight vector a class (Ubenwa card, section 2)."""
+    """The cosine between a representation and one weight vector for each class.
+
+    Gorin et al. 2023 use it with an additive angular margin; it has no bias.
+    """
 
     def __init__(self, features: int, classes: int, *, rngs: nnx.Rngs):
         init = nnx.initializers.xavier_uniform()
         self.kernel = nnx.Param(init(rngs.params(), (features, classes)))
 
     def __call__(self, h: Features) -> Float[Array, "batch classes"]:
-        """Scores every class within [-1, 1], whatever the scale of the representation."""
+        """Scores every class in [-1, 1], whatever the scale of the representation."""
         unit = lambda x, axis: x / jnp.maximum(jnp.linalg.norm(x, axis=axis, keepdims=True), 1e-12)  # noqa: E731
         return unit(h, 1) @ unit(self.kernel[...], 0)
 
 
 class Similarity(nnx.Module):
-    """COLA's bilinear similarity: a' W p after layer norm and tanh (card, section 5)."""
+    """Bilinear similarity a' W p after layer norm and tanh (Saeed et al. 2021)."""
 
     def __init__(self, dim: int, *, rngs: nnx.Rngs):
         self.norm = nnx.LayerNorm(dim, epsilon=1e-3, rngs=rngs)
@@ -122,6 +133,6 @@ class Similarity(nnx.Module):
     def __call__(
         self, anchor: Float[Array, "batch dim"], positive: Float[Array, "batch dim"]
     ) -> Float[Array, "batch batch"]:
-        """Scores every anchor against every positive."""
+        """Scores every anchor against every positive, (batch, batch)."""
         anchor, positive = jnp.tanh(self.norm(anchor)), jnp.tanh(self.norm(positive))
         return anchor @ self.kernel[...] @ positive.T

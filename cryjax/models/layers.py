@@ -1,4 +1,4 @@
-"""Layers that the encoders share: convolution, convolution with normalisation, pooling."""
+"""Layers that the encoders share: convolution, normalisation, dropout and pooling."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.models.compute import rematerialised
 from cryjax.models.convolution import convolve
-from cryjax.types import Moved
+from cryjax.types import Buffer
 
 Map = Float[Array, "batch time mel channel"]
 NewMap = Float[Array, "batch new_time new_mel new_channel"]
@@ -20,7 +21,7 @@ KAIMING_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 def _bias(n_in: int) -> Any:
-    """Torch's default initialisation of a bias: U(+-1/sqrt(fan_in))."""
+    """Makes torch's default initialiser of a bias, U(+-1/sqrt(fan_in))."""
 
     def init(key, shape, dtype=jnp.float32, **_):
         return jax.random.uniform(key, shape, dtype, -(n_in**-0.5), n_in**-0.5)
@@ -29,7 +30,17 @@ def _bias(n_in: int) -> Any:
 
 
 class Conv(nnx.Module):
-    """A 2-d convolution with a square kernel, torch's symmetric padding and, if wanted, a bias."""
+    """A 2-d convolution with a square kernel and torch's symmetric padding.
+
+    Args:
+      n_in: Input channels.
+      n_out: Output channels.
+      kernel: Side of the kernel, odd.
+      stride: Step between positions along both axes.
+      init: Initialiser of the kernel.
+      use_bias: Whether a bias is added.
+      rngs: Generators of the weights.
+    """
 
     def __init__(
         self,
@@ -49,19 +60,19 @@ class Conv(nnx.Module):
         self.stride, self.dtype = stride, jnp.float32
 
     def __call__(self, x: Map) -> NewMap:
-        """Convolves (batch, time, mel, in) to (batch, time', mel', out), computing in `dtype`."""
+        """Convolves (batch, time, mel, in) to (batch, time', mel', out), computed in `dtype`."""
         x, kernel = x.astype(self.dtype), self.kernel[...].astype(self.dtype)
         y = convolve(x, kernel, stride=self.stride)
         return y if self.bias is None else y + self.bias[...].astype(self.dtype)[None, None, None]
 
 
 def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    """Batch normalisation with torch's constants: epsilon 1e-5, momentum 0.1 (here 0.9)."""
+    """Makes batch normalisation with torch's constants: epsilon 1e-5, momentum 0.1 (here 0.9)."""
     return nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
 
 
 class ConvNorm(nnx.Module):
-    """Convolution, batch normalisation, and ReLU unless told otherwise."""
+    """Convolution, batch normalisation and, unless `relu` is false, ReLU; see `Conv`."""
 
     def __init__(
         self,
@@ -89,33 +100,37 @@ class ConvNorm(nnx.Module):
 
 
 def linear(n_in: int, n_out: int, *, use_bias: bool = True, rngs: nnx.Rngs) -> nnx.Linear:
-    """A dense layer with torch's default initialisation of weight and bias."""
+    """Makes a dense layer with torch's default initialisation of weight and bias."""
     return nnx.Linear(
         n_in, n_out, use_bias=use_bias, kernel_init=TORCH_INIT, bias_init=_bias(n_in), rngs=rngs
     )
 
 
 class Dropout(nnx.Module):
-    """Drops values out; every call has a mask of its own.
+    """Dropout with a new mask at every call.
 
-    Key and number of calls are arrays of the module, so that a checkpoint holds them and a resumed
-    run draws what the straight run would have drawn.
+    Key and number of calls are arrays of the module, so that checkpoints hold them and a resumed
+    run draws what an uninterrupted one draws.
+
+    Args:
+      rate: Share of the values that are set to zero, in [0, 1).
+      rngs: Generators of the key.
     """
 
     def __init__(self, rate: float, *, rngs: nnx.Rngs):
         if not 0 <= rate < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {rate}")
+            raise UserError(f"dropout must lie in [0, 1), got {rate}")
         self.rate, self.deterministic = rate, False
-        self.key = Moved(jax.random.key_data(rngs.params()))
-        self.calls = Moved(jnp.zeros((), jnp.int32))
+        self.key = Buffer(jax.random.key_data(rngs.params()))
+        self.calls = Buffer(jnp.zeros((), jnp.int32))
 
     def set_view(self, deterministic: bool | None = None, **others):
-        """What `nnx.view` calls."""
+        """Switches between training and evaluation; `nnx.view` calls it."""
         self.deterministic = self.deterministic if deterministic is None else deterministic
         return others
 
     def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Zeroes a share `rate` of the values and scales up the others, in training only."""
+        """Sets a share `rate` of the values to zero and scales up the others, in training only."""
         if self.deterministic or not self.rate:
             return x
         key = jax.random.fold_in(jax.random.wrap_key_data(self.key[...]), self.calls[...])
@@ -124,7 +139,7 @@ class Dropout(nnx.Module):
 
 
 def _max_along(x: Map, axis: int, window: int, step: int, pad: int) -> NewMap:
-    """Maximum over windows of one axis; what does not fill one is dropped."""
+    """Takes the maximum over windows of one axis; positions that fill no window are dropped."""
     edges = [(pad, pad) if i == axis else (0, 0) for i in range(x.ndim)]
     x = jax.lax.optimization_barrier(jnp.pad(x, edges, constant_values=-jnp.inf) if pad else x)
     count = (x.shape[axis] - window) // step + 1
@@ -144,13 +159,19 @@ def _max_along(x: Map, axis: int, window: int, step: int, pad: int) -> NewMap:
 def max_pool(
     x: Map, window: tuple[int, int] = (2, 2), *, stride: tuple[int, int] | None = None, pad: int = 0
 ) -> NewMap:
-    """Maximum over windows, side by side unless told a stride; one that sticks out is dropped.
+    """Takes the maximum over windows, side by side by default; incomplete windows are dropped.
 
-    Written as maxima of pairs of strided slices, one axis after the other, whose gradient is faster
-    on a CPU than that of a reduction (benchmarks/convolution.py) and right: of a reduction, and of
-    a chain of maxima, XLA's CPU compiler (jax 0.10.2) computes the input once more for the
-    gradient, rounded otherwise, so that no element equals the maximum and its gradient is lost (7 %
-    of CRNN's; tests/models). Ties share the gradient, which matters only where ReLU stops it.
+    Written as maxima of pairs of strided slices, one axis after the other. On a CPU their gradient
+    is faster than that of a reduction (benchmarks/convolution.py), and it is right: for a reduction
+    and for a chain of maxima XLA's CPU compiler (jax 0.10.2) computes the input again, rounded
+    otherwise, so that no element equals the maximum and its gradient is lost (7 % of CRNN's; see
+    tests/models). Equal values share the gradient, which matters only where ReLU stops it.
+
+    Args:
+      x: (batch, time, mel, channel).
+      window: Length of a window in time and mel.
+      stride: Distance between windows; by default the window's length.
+      pad: Positions added on both sides of both axes.
     """
     for axis, size, step in zip((1, 2), window, stride or window, strict=True):
         x = _max_along(x, axis, size, step, pad)
@@ -158,10 +179,10 @@ def max_pool(
 
 
 def time_means(x: Map) -> Float[Array, "batch tap"]:
-    """Average over time of every (mel, channel): what a layer says of a whole patch."""
+    """Averages over time and flattens (mel, channel), to (batch, mel * channel)."""
     return x.mean(axis=1).reshape(len(x), -1)
 
 
 def in_eval_mode(model: Any) -> Any:
-    """The same arrays seen by a module that uses running statistics and drops nothing out."""
+    """Returns a view of the same arrays that uses running statistics and drops nothing out."""
     return nnx.view(model, use_running_average=True, deterministic=True, raise_if_not_found=False)

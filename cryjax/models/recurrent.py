@@ -1,4 +1,4 @@
-"""A gated recurrent unit with torch's gates, over whole sequences."""
+"""A gated recurrent unit with the gates of torch, over whole sequences."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,11 @@ class GRU(nnx.Module):
     r, z = sigmoid(x W_i + b_i + h W_h + b_h); n = tanh(x W_in + b_in + r (h W_hn + b_hn));
     h' = (1 - z) n + z h; both biases exist, as in torch.
 
-    Attributes:
+    Args:
+      n_in: Length of a step's input.
       features: Length of the state.
+      reverse: Whether it reads from the last step to the first.
+      rngs: Generators of the weights.
     """
 
     def __init__(self, n_in: int, features: int, *, reverse: bool = False, rngs: nnx.Rngs):
@@ -30,7 +33,7 @@ class GRU(nnx.Module):
         self.b_in, self.b_state = draw(3 * features), draw(3 * features)
 
     def __call__(self, x: Sequence) -> Float[Array, "batch time state"]:
-        """The state after every step; of a reversed layer, after what follows the step."""
+        """Returns the state after every step, (batch, time, state)."""
         inputs = jnp.moveaxis(x @ self.w_in[...] + self.b_in[...][None, None], 1, 0)
         w, b = self.w_state[...], self.b_state[...][None]
 

@@ -1,4 +1,4 @@
-"""ResNet-18 for one-channel spectrograms: 11.17 M parameters (He et al. 2016; uclser card, 5)."""
+"""ResNet-18 for one-channel spectrograms: 11.17 M parameters (He et al. 2016)."""
 
 from flax import nnx
 from jaxtyping import Array, Float
@@ -30,8 +30,13 @@ class BasicBlock(nnx.Module):
 class ResNet18(nnx.Module):
     """Stem, four stages of two basic blocks, global average.
 
+    Args:
+      mels: Number of mel bands, any.
+      width: Channels of the first stage; every stage doubles them.
+      rngs: Generators of the weights.
+
     Attributes:
-      features: 8 times the width, 512 at full size; non-negative.
+      features: Length of the representation, 512 at full size; values are not negative.
     """
 
     def __init__(self, mels: int, *, width: int = 64, rngs: nnx.Rngs):
@@ -48,7 +53,7 @@ class ResNet18(nnx.Module):
         self.features = n_in
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """Encodes a batch."""
+        """Encodes (batch, time, mel) to (batch, features)."""
         x = self.stem(mel[..., None])
         x = max_pool(x, (3, 3), stride=(2, 2), pad=1)
         for block in self.blocks:

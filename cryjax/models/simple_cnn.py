@@ -1,9 +1,10 @@
-"""The two networks of the respiratory practical (card, section 4)."""
+"""The two networks of the respiratory practical (Han & Rizos 2024)."""
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.models.layers import Conv, linear, max_pool
 from cryjax.models.recurrent import GRU
 from cryjax.types import Mel
@@ -23,10 +24,18 @@ class Trunk(nnx.Module):
 
 
 class SimpleCNN(nnx.Module):
-    """Two convolutions and a dense layer over the flattened map: patches have one length.
+    """Two convolutions and a dense layer over the flattened map, so that patches have one length.
+
+    With a head of two classes 2,102,338 parameters.
+
+    Args:
+      mels: Number of mel bands.
+      width: Channels of the first convolution.
+      frames: Length of the patches in frames.
+      rngs: Generators of the weights.
 
     Attributes:
-      features: Of the dense layer, 128; with a head of two classes 2,102,338 parameters in all.
+      features: Length of the representation, 128 at full size.
     """
 
     def __init__(self, mels: int, *, width: int = 16, frames: int = 64, rngs: nnx.Rngs):
@@ -35,9 +44,9 @@ class SimpleCNN(nnx.Module):
         self.dense = linear(2 * width * (mels // 4) * (frames // 4), self.features, rngs=rngs)
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """Encodes a batch of exactly `frames` frames."""
+        """Encodes (batch, time, mel) of exactly `frames` frames to (batch, features)."""
         if mel.shape[1] != self.frames:
-            raise ValueError(
+            raise UserError(
                 f"simple_cnn reads {self.frames} frames, got {mel.shape[1]}; "
                 "set encoder.frames to data.frames"
             )
@@ -46,10 +55,16 @@ class SimpleCNN(nnx.Module):
 
 
 class CNNGRU(nnx.Module):
-    """The same convolutions, read step by step by a GRU: patches of any length.
+    """The same convolutions read step by step by a GRU, for patches of any length.
+
+    Args:
+      mels: Number of mel bands.
+      width: Channels of the first convolution; the GRU's state has four times as many.
+      bidirectional: Whether a second GRU reads backwards.
+      rngs: Generators of the weights.
 
     Attributes:
-      features: State of the GRU, 64 (of each direction).
+      features: Length of the representation, 64 for each direction at full size.
     """
 
     def __init__(self, mels: int, *, width: int = 16, bidirectional: bool = False, rngs: nnx.Rngs):
@@ -62,7 +77,7 @@ class CNNGRU(nnx.Module):
         self.features = state * (1 + bidirectional)
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """The last state; of the backward direction, the one after its last step."""
+        """Encodes (batch, time, mel) to the last state of each direction, (batch, features)."""
         x = self.trunk(mel)
         x = x.reshape(*x.shape[:2], -1)  # channel by channel, bands within
         last = self.forward(x)[:, -1]

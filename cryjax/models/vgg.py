@@ -1,4 +1,4 @@
-"""The VGG-like encoder of uclser: 0.28 M parameters (card, section 5)."""
+"""The VGG-like encoder of Fonseca et al. 2021: 0.28 M parameters."""
 
 import itertools
 
@@ -11,11 +11,16 @@ from cryjax.types import Mel
 
 
 class VGGLike(nnx.Module):
-    """Six 3x3 convolutions in three blocks, max and average pooling, one dense layer.
+    """Six 3x3 convolutions in three blocks, global maximum and average, one dense layer.
+
+    Args:
+      mels: Number of mel bands, at least 8.
+      width: Channels of the first block.
+      rngs: Generators of the weights.
 
     Attributes:
-      features: 16 times the width, 512 at full size; non-negative.
-      tap_features: Of `tapped`, block by block.
+      features: Length of the representation, 512 at full size; values are not negative.
+      tap_features: Length of each block's output of `tapped`.
     """
 
     MULTIPLES = (1, 1, 1, 2, 2, 4)
@@ -43,10 +48,10 @@ class VGGLike(nnx.Module):
         return nnx.relu(self.dense(pooled))
 
     def __call__(self, mel: Mel) -> Float[Array, "batch features"]:
-        """Encodes a batch; at least 8 frames and 8 bands."""
+        """Encodes (batch, time, mel) of at least 8 frames to (batch, features)."""
         return self._pooled(self._maps(mel)[-1])
 
     def tapped(self, mel: Mel) -> tuple[Float[Array, "batch features"], list]:
-        """The representation, and what every block says of the patch (see `time_means`)."""
+        """Returns the representation and every block's output averaged over time."""
         maps = self._maps(mel)
         return self._pooled(maps[-1]), [time_means(x) for x in maps]

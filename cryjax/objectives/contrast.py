@@ -1,7 +1,7 @@
 """Log-sum-exps over similarities, in blocks of rows: memory grows with the batch, not its square.
 
-Gradients are written by hand: the backward pass makes each block of similarities again, which takes
-the products that a stored matrix would take, without storing it.
+Gradients are written by hand: the backward pass computes each block of similarities again, which
+takes the products that a stored matrix would take, without storing it.
 """
 
 import functools
@@ -19,12 +19,13 @@ Unit = Float[Array, "rows dim"]
 
 
 def by_blocks(function: Callable[..., Array], *rows: Array) -> Array:
-    """Applies a function of some rows to all of them, a block at a time on each device.
+    """Applies a function of a block of rows to all rows, one block at a time on each device.
 
     Args:
-      function: Of (block, ...) arrays, row by row; what it closes over is whole on every device.
-      rows: Arrays of one length; they are cut by device first, since a loop over a sharded axis
-        would gather it.
+      function: Function of (block, ...) arrays that treats each row alone; what it closes over is
+        whole on every device.
+      *rows: Arrays of one length; they are cut by device first, because a loop over a sharded
+        axis would gather it.
     """
     n = len(rows[0])
     shards = math.gcd(n, jax.device_count())
@@ -43,14 +44,14 @@ def by_blocks(function: Callable[..., Array], *rows: Array) -> Array:
 
 
 def _others(z: Unit, rows: Array, at: Array, temperature: float) -> Array:
-    """(block, all) similarities of some rows to all, each row's own left out."""
+    """Computes (block, all) similarities of some rows to all, without each row's own."""
     itself = at[:, None] == jnp.arange(len(z))[None]
     return jnp.where(itself, -jnp.inf, rows @ z.T / temperature)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def lse_of_others(z: Unit, temperature: float) -> Rows:
-    """Log sum over j != i of exp(z_i . z_j / temperature), for every row i."""
+    """Computes log sum over j != i of exp(z_i . z_j / temperature) for every row i."""
 
     def block(rows, at):
         return jax.nn.logsumexp(_others(z, rows, at, temperature), axis=1)
@@ -64,7 +65,7 @@ def _lse_forward(z, temperature):
 
 
 def _lse_backward(temperature, saved, g):
-    """z_i is once a row and once a column: both gradients of a pair come from one similarity."""
+    """Takes both gradients of a pair from one similarity: z_i is once a row and once a column."""
     z, lse = saved
 
     def block(rows, at, row_lse, row_g):
@@ -81,7 +82,7 @@ lse_of_others.defvjp(_lse_forward, _lse_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def lse_of_queue(query: Unit, queue: Float[Array, "size dim"], temperature: float) -> Rows:
-    """Log sum over j of exp(query_i . queue_j / temperature); no gradient flows to the queue."""
+    """Computes log sum over j of exp(query_i . queue_j / temperature)."""
     return by_blocks(lambda q: jax.nn.logsumexp(q @ queue.T / temperature, axis=1), query)
 
 
@@ -104,7 +105,7 @@ lse_of_queue.defvjp(_queue_forward, _queue_backward)
 
 
 def mean_potential(u: Unit) -> Float[Array, ""]:
-    """Mean of exp(-2 |u_i - u_j|^2) over all pairs of different rows; 1 where all are alike."""
+    """Averages exp(-2 |u_i - u_j|^2) over pairs of different rows; 1 where all are alike."""
 
     def block(rows, at):
         square = jnp.maximum(2 - 2 * rows @ u.T, 0)

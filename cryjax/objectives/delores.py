@@ -6,124 +6,141 @@ from typing import Any
 from flax import nnx
 
 from cryjax.augment import Policy
-from cryjax.models.heads import Projector
+from cryjax.errors import UserError
+from cryjax.models.heads import Projector, ProjectorSettings
 from cryjax.objectives import losses
-from cryjax.objectives.base import OnViews, WithTeacher, by_source
+from cryjax.objectives.base import EMATeacherObjective, MultiViewObjective, mean_by_source
 from cryjax.objectives.queue import Queue
 from cryjax.types import Batch, Metrics, RngKey, Scalar
 
-BARLOW = {"hidden": 2048, "dim": 2048, "layers": 3, "use_bias": False}
+BARLOW = ProjectorSettings(hidden=2048, dim=2048, layers=3, use_bias=False)
 
 
-class DeLoResS(OnViews):
-    """Ghosh et al. 2022, https://arxiv.org/abs/2203.13628: Barlow Twins on sound."""
+@dataclasses.dataclass(frozen=True)
+class DeLoResSSettings:
+    """Settings of DeLoRes-S.
+
+    Attributes:
+      name: Name of the objective.
+      on_weight: Weight of the diagonal of the cross-correlation; 5e-5 / 32 in LAPE's release.
+      off_weight: Weight of its other entries; 5e-5 / 32 in LAPE's release.
+      batch_norm: "separate" or "joint" batch statistics of the two views.
+      projector: Sizes of the projector.
+    """
+
+    name: str = "delores_s"
+    on_weight: float = 1.0
+    off_weight: float = 0.0051
+    batch_norm: str = "separate"
+    projector: ProjectorSettings = BARLOW
+
+
+class DeLoResS(MultiViewObjective):
+    """Ghosh et al. 2022, https://arxiv.org/abs/2203.13628: Barlow Twins on sound.
+
+    Args:
+      encoder: Module with an attribute `features`.
+      policy: Augmentations.
+      settings: Settings.
+      rngs: Generators of the projector's weights.
+    """
 
     def __init__(
         self,
         encoder: Any,
         policy: Policy,
+        settings: DeLoResSSettings = DeLoResSSettings(),
         *,
-        projector: dict[str, Any] | None = None,
-        on_weight: float = 1.0,
-        off_weight: float = 0.0051,
-        batch_norm: str = "separate",
         rngs: nnx.Rngs,
     ):
-        """Args are the parts and settings.
-
-        Args:
-          encoder: With an attribute `features`.
-          policy: Of augmentations.
-          projector: Three layers of 2048 without biases by default, as LAPE.
-          on_weight: Of the diagonal; LAPE has 5e-5 / 32.
-          off_weight: Of the rest; LAPE has 5e-5 / 32 here too.
-          batch_norm: See `OnViews`.
-          rngs: For the projector.
-        """
-        projector = projector or BARLOW
-        super().__init__(encoder, policy, projector=projector, batch_norm=batch_norm, rngs=rngs)
-        self.weights = {"on_weight": on_weight, "off_weight": off_weight}
+        super().__init__(
+            encoder,
+            policy,
+            projector=settings.projector,
+            batch_norm=settings.batch_norm,
+            rngs=rngs,
+        )
+        self.weights = {"on_weight": settings.on_weight, "off_weight": settings.off_weight}
 
     def loss(self, batch: Batch, key: RngKey) -> tuple[Scalar, Metrics]:
-        """See `Objective.loss`."""
+        """Computes the Barlow Twins loss of both views; see `Objective.loss`."""
         views = self.augment(batch, key)
         h1, h2 = self.of_each(self.encoder, views)
         z1, z2 = self.projector(h1), self.projector(h2)
         loss, parts = losses.barlow(z1, z2, **self.weights)
-        return loss, parts | losses.health(h1, z1, z2)
+        return loss, parts | losses.collapse_metrics(h1, z1, z2)
 
 
 @dataclasses.dataclass(frozen=True)
-class MomentumSettings:
-    """Of the losses of DeLoRes-M.
+class DeLoResMSettings:
+    """Settings of DeLoRes-M.
 
     Attributes:
-      tap_projector: Of the taps; empty is as DeLoRes-S.
-      queue: Its size, a multiple of the batch.
-      temperature: Of instances.
-      on_weight: Of the taps' diagonals.
-      off_weight: Of the rest.
+      name: Name of the objective.
+      temperature: Divisor of the cosine similarities of instances.
+      queue: Number of embeddings in the queue, a multiple of the batch.
+      decay: Share that a teacher's parameter keeps of itself at every update.
+      on_weight: Weight of the diagonals of the layers' cross-correlations.
+      off_weight: Weight of their other entries.
+      projector: Sizes of the projector of instances.
+      tap_projector: Sizes of the projectors of layers.
     """
 
-    tap_projector: dict[str, Any] = dataclasses.field(default_factory=dict)
-    queue: int = 65536
+    name: str = "delores_m"
     temperature: float = 0.07
+    queue: int = 65536
+    decay: float = 0.999
     on_weight: float = 5e-5 / 32
     off_weight: float = 5e-5 / 32
+    projector: ProjectorSettings = ProjectorSettings(layers=1, dim=128)
+    tap_projector: ProjectorSettings = BARLOW
 
 
-class DeLoResM(WithTeacher):
+class DeLoResM(EMATeacherObjective):
     """Ghosh et al. 2022 (IEEE JSTSP 16:6): momentum contrast, and Barlow Twins layer by layer.
 
+    Args:
+      encoder: Module with `tapped` and `tap_features`, such as audio_ntt and vgg.
+      policy: Augmentations.
+      settings: Settings.
+      rngs: Generators of the heads' weights and of the queue.
+
     Attributes:
-      tap_heads: A Barlow projector a tapped layer, for student and teacher alike.
-      queue: Teacher embeddings.
+      tap_heads: A projector for each layer, shared by student and teacher.
+      queue: Embeddings of the teacher.
     """
 
     def __init__(
         self,
         encoder: Any,
         policy: Policy,
+        settings: DeLoResMSettings = DeLoResMSettings(),
         *,
-        projector: dict[str, Any] | None = None,
-        decay: float = 0.999,
         rngs: nnx.Rngs,
-        **settings: Any,
     ):
-        """Args are the parts and settings.
-
-        Args:
-          encoder: With `tapped` and `tap_features`, such as audio_ntt and vgg.
-          policy: Of augmentations.
-          projector: Of instances; a single linear layer to 128 by default.
-          decay: Of the teacher.
-          rngs: For the heads and the queue.
-          **settings: See `MomentumSettings`.
-        """
         if not hasattr(encoder, "tapped"):
-            raise ValueError("delores_m compares layers: encoder.name must be audio_ntt or vgg")
-        projector = projector or {"layers": 1, "dim": 128}
-        super().__init__(encoder, policy, decay=decay, projector=projector, rngs=rngs)
-        self.settings = chosen = MomentumSettings(**settings)
-        taps = chosen.tap_projector or BARLOW
-        self.tap_heads = nnx.List([Projector(n, **taps, rngs=rngs) for n in encoder.tap_features])
-        self.queue = Queue(chosen.queue, self.projector.out.out_features, rngs=rngs)
+            raise UserError("delores_m compares layers: encoder.name must be audio_ntt or vgg")
+        super().__init__(
+            encoder, policy, decay=settings.decay, projector=settings.projector, rngs=rngs
+        )
+        self.settings, taps = settings, settings.tap_projector
+        self.tap_heads = nnx.List([Projector(n, taps, rngs=rngs) for n in encoder.tap_features])
+        self.queue = Queue(settings.queue, settings.projector.dim, rngs=rngs)
 
     def loss(self, batch: Batch, key: RngKey) -> tuple[Scalar, Metrics]:
-        """See `Objective.loss`; one direction: the student's first view, the teacher's second."""
+        """Contrasts the student's first view with the teacher's second; see `Objective.loss`."""
         views = self.augment(batch, key)
         h, taps = self.encoder.tapped(views[:, 0])
         k, teacher_taps = self.teacher["encoder"].tapped(views[:, 1])
         q, k = self.projector(h), self.teacher["projector"](k)
-        chosen, negatives = self.settings, self.queue.items[...]
-        rows = losses.queue_contrast(q, k, negatives, temperature=chosen.temperature)
+        settings, negatives = self.settings, self.queue.items[...]
+        rows = losses.info_nce_with_queue(q, k, negatives, temperature=settings.temperature)
         self.queue.push(k)
+        weights = {"on_weight": settings.on_weight, "off_weight": settings.off_weight}
         parts = [
-            losses.barlow(
-                head(a), head(b), on_weight=chosen.on_weight, off_weight=chosen.off_weight
-            )[0]
+            losses.barlow(head(a), head(b), **weights)[0]
             for head, a, b in zip(self.tap_heads, taps, teacher_taps, strict=True)
         ]
         metrics = {f"layer{i}_loss": part for i, part in enumerate(parts, 1)}
-        metrics |= {"instance_loss": rows.mean()} | by_source(rows, batch)
-        return rows.mean() + sum(parts), metrics | losses.health(h, q, k)
+        metrics |= {"instance_loss": rows.mean()} | mean_by_source(rows, batch)
+        return rows.mean() + sum(parts), metrics | losses.collapse_metrics(h, q, k)

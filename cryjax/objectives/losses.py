@@ -1,9 +1,10 @@
-"""Losses as pure functions of embeddings or logits."""
+"""Losses: pure functions of embeddings or logits, in nats."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from cryjax.errors import UserError
 from cryjax.objectives.contrast import lse_of_others, lse_of_queue, mean_potential
 from cryjax.types import Metrics, Scalar
 
@@ -19,7 +20,7 @@ def l2_normalise(x: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
 
 def _check_temperature(temperature: float) -> None:
     if temperature <= 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+        raise UserError(f"temperature must be positive, got {temperature}")
 
 
 def _nll(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Rows:
@@ -28,7 +29,7 @@ def _nll(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) ->
 
 
 def nt_xent_rows(z1: Embedding, z2: Embedding, *, temperature: float) -> Rows:
-    """NT-Xent of each clip, the mean over its two views as anchors; see `nt_xent`."""
+    """Computes `nt_xent` of each clip, the mean over its two views as anchors, (batch,)."""
     _check_temperature(temperature)
     z = l2_normalise(jnp.stack([z1, z2], axis=1))  # a clip's views side by side, on its device
     lse: Array = lse_of_others(z.reshape(-1, z.shape[-1]), temperature)
@@ -36,36 +37,38 @@ def nt_xent_rows(z1: Embedding, z2: Embedding, *, temperature: float) -> Rows:
 
 
 def nt_xent(z1: Embedding, z2: Embedding, *, temperature: float) -> Scalar:
-    """Normalized-temperature cross-entropy over both views of a batch.
+    """Computes the normalised-temperature cross-entropy over both views of a batch.
 
-    Each embedding has one positive, its other view, and `2 * batch - 2` negatives. Under `jit`
-    the batch is the global one, whatever its sharding. Reference: Chen et al. 2020,
-    https://arxiv.org/abs/2002.05709, eq. 1.
+    Each embedding has one positive, its other view, and 2 * batch - 2 negatives. Under `jit` the
+    batch is the global one, whatever its sharding. Chen et al. 2020,
+    https://arxiv.org/abs/2002.05709, equation 1.
 
     Args:
-      z1: Embeddings of the first views, any length.
-      z2: Embeddings of the second views, in the same order.
+      z1: (batch, dim) embeddings of the first views, of any length.
+      z2: (batch, dim) embeddings of the second views, in the same order.
       temperature: Divisor of the cosine similarities, positive.
 
     Returns:
-      The mean loss in nats; `log(2 * batch - 1)` for embeddings that are all alike.
+      The mean loss; log(2 * batch - 1) for embeddings that are all alike.
     """
     return nt_xent_rows(z1, z2, temperature=temperature).mean()
 
 
-def queue_contrast(
+def info_nce_with_queue(
     query: Embedding, key: Embedding, queue: Float[Array, "size dim"], *, temperature: float
 ) -> Rows:
-    """InfoNCE of each query against its own key and a queue of others (He et al. 2020, eq. 1).
+    """Computes InfoNCE of each query against its own key and a queue of negatives.
+
+    He et al. 2020, equation 1.
 
     Args:
-      query: Of the student, any length.
-      key: Of the teacher, any length; no gradient flows to it.
-      queue: Unit vectors, the negatives.
-      temperature: Divisor of the cosine similarities.
+      query: (batch, dim) embeddings of the student, of any length.
+      key: (batch, dim) embeddings of the teacher, of any length; no gradient flows to them.
+      queue: (size, dim) unit vectors, the negatives.
+      temperature: Divisor of the cosine similarities, positive.
 
     Returns:
-      The loss of each query; `log(1 + size)` where all are alike.
+      (batch,) losses; log(1 + size) where all embeddings are alike.
     """
     _check_temperature(temperature)
     query, key = l2_normalise(query), jax.lax.stop_gradient(l2_normalise(key))
@@ -80,11 +83,18 @@ def cluster_contrast(
     temperature: float,
     entropy_weight: float,
 ) -> Scalar:
-    """Contrasts the columns of two views' cluster assignments (Li et al. 2021, eq. 6).
+    """Contrasts the columns of two views' cluster assignments (Li et al. 2021, equation 6).
 
-    A cluster is described by what every clip of the batch gives it; its other view is its positive,
-    all other clusters of both views are negatives. The entropy term, log(clusters) - H of the mean
-    assignment of each view, keeps the clusters filled; SLICER's release leaves it out.
+    A cluster is described by the probabilities that the clips of the batch give it. Its other view
+    is its positive; all other clusters of both views are negatives. The entropy term, log(clusters)
+    minus the entropy of each view's mean assignment, keeps clusters filled; SLICER's release leaves
+    it out.
+
+    Args:
+      logits_a: (batch, clusters) logits of the first view.
+      logits_b: (batch, clusters) logits of the second view.
+      temperature: Divisor of the cosine similarities, positive.
+      entropy_weight: Weight of the entropy term.
     """
     a, b = jax.nn.softmax(logits_a), jax.nn.softmax(logits_b)
     loss = nt_xent(a.T, b.T, temperature=temperature)
@@ -98,10 +108,16 @@ def cluster_contrast(
 def barlow(
     z1: Embedding, z2: Embedding, *, on_weight: float, off_weight: float
 ) -> tuple[Scalar, Metrics]:
-    """Barlow Twins: the views' cross-correlation should be the identity (Zbontar et al. 2021).
+    """Compares the cross-correlation of two views with the identity (Zbontar et al. 2021).
+
+    Args:
+      z1: (batch, dim) embeddings of the first views.
+      z2: (batch, dim) embeddings of the second views.
+      on_weight: Weight of sum (c_ii - 1)^2.
+      off_weight: Weight of sum of c_ij^2 over i != j.
 
     Returns:
-      on_weight * sum (c_ii - 1)^2 + off_weight * sum_{i != j} c_ij^2, and both sums.
+      The weighted sum, and both sums for the log.
     """
 
     def standardised(z):
@@ -116,13 +132,16 @@ def barlow(
 
 
 def cosine_distance(prediction: Embedding, target: Embedding) -> Rows:
-    """2 - 2 cos of each pair, the target without gradient (BYOL, Grill et al. 2020)."""
+    """Computes 2 - 2 cos of each pair, (batch,); no gradient flows to the target (BYOL)."""
     target = jax.lax.stop_gradient(l2_normalise(target))
     return 2 - 2 * (l2_normalise(prediction) * target).sum(axis=-1)
 
 
-def row_contrast(similarity: Float[Array, "batch batch"]) -> Rows:
-    """Cross-entropy of each anchor's row against its own positive: COLA's one-sided loss."""
+def info_nce(similarity: Float[Array, "batch batch"]) -> Rows:
+    """Computes InfoNCE of each anchor, a row, against its own positive on the diagonal.
+
+    One-sided, as COLA: positives do not look for their anchor among the others.
+    """
     return _nll(similarity, jnp.arange(len(similarity)))
 
 
@@ -131,14 +150,14 @@ def cross_entropy(
     labels: Int[Array, " batch"],
     weights: Float[Array, " classes"],
 ) -> Scalar:
-    """Weighted softmax cross-entropy: sum of w[y] * nll over sum of w[y], as in torch."""
+    """Computes weighted softmax cross-entropy: sum of w[y] * nll over sum of w[y], as torch."""
     return (weights[labels] * _nll(logits, labels)).sum() / weights[labels].sum()
 
 
 def soft_cross_entropy(
     logits: Float[Array, "batch classes"], targets: Float[Array, "batch classes"]
 ) -> Scalar:
-    """Cross-entropy against distributions over the classes."""
+    """Computes the mean cross-entropy against distributions over the classes."""
     return -(targets * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
 
 
@@ -149,9 +168,15 @@ def additive_angular_margin(
     margin: float,
     scale: float,
 ) -> Float[Array, "batch classes"]:
-    """Logits that ask the true class for an angle smaller by `margin` (Deng et al. 2019).
+    """Computes logits that ask the true class for a smaller angle (Deng et al. 2019).
 
     Where the angle would pass pi, the cosine falls linearly instead, as in SpeechBrain.
+
+    Args:
+      cosine: (batch, classes) cosines.
+      targets: (batch, classes) one-hot or soft targets.
+      margin: Angle in radians that is added for the true class.
+      scale: Factor of all logits.
     """
     sine = jnp.sqrt(jnp.clip(1 - cosine**2, 1e-12, 1.0))
     moved = cosine * jnp.cos(margin) - sine * jnp.sin(margin)
@@ -160,8 +185,13 @@ def additive_angular_margin(
     return scale * (targets * moved + (1 - targets) * cosine)
 
 
-def health(h: Float[Array, "batch features"], z1: Embedding, z2: Embedding) -> Metrics:
-    """Signs of collapse.
+def collapse_metrics(h: Float[Array, "batch features"], z1: Embedding, z2: Embedding) -> Metrics:
+    """Measures whether representations collapse; no gradient flows through it.
+
+    Args:
+      h: (batch, features) representations of the first views.
+      z1: (batch, dim) projections of the first views.
+      z2: (batch, dim) projections of the second views.
 
     Returns:
       "feature_std": mean standard deviation of unit-length projections, 1/sqrt(dim) at best;

@@ -5,24 +5,31 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.objectives.losses import l2_normalise
-from cryjax.types import Moved
+from cryjax.types import Buffer
 
 
 class Queue(nnx.Module):
-    """Keeps the latest `size` embeddings of a teacher (He et al. 2020); random at the start."""
+    """The latest embeddings of a teacher (He et al. 2020); random unit vectors at the start.
+
+    Args:
+      size: Number of embeddings, a multiple of the batch.
+      dim: Length of an embedding.
+      rngs: Generators of the first embeddings.
+    """
 
     def __init__(self, size: int, dim: int, *, rngs: nnx.Rngs):
         if size < 1:
-            raise ValueError(f"queue must hold at least one embedding, got {size}")
-        self.items = Moved(l2_normalise(rngs.params.normal((size, dim))))
-        self.at = Moved(jnp.zeros((), jnp.int32))
+            raise UserError(f"queue must hold at least one embedding, got {size}")
+        self.items = Buffer(l2_normalise(rngs.params.normal((size, dim))))
+        self.at = Buffer(jnp.zeros((), jnp.int32))
 
     def push(self, z: Float[Array, "batch dim"]) -> None:
-        """Puts a batch in, scaled to unit length; the oldest leave."""
+        """Replaces the oldest embeddings by a batch, scaled to unit length."""
         size = len(self.items[...])
         if size % len(z):
-            raise ValueError(
+            raise UserError(
                 f"objective.queue {size} must be a multiple of the batch of {len(z)}, so that a "
                 "batch replaces a batch"
             )

@@ -1,11 +1,11 @@
-"""What `config.task` names: each a `run(config, workdir)` over the rooms below."""
+"""Tasks: what `config.task` names; each opens, calls and publishes what the rooms below do."""
 
 TASKS = {
-    "pretrain": "cryjax.tasks.pretrain",
-    "transfer": "cryjax.tasks.transfer",
-    "label_fractions": "cryjax.tasks.label_fractions",
-    "suite": "cryjax.tasks.suite",
-    "verify": "cryjax.tasks.verify",
-    "ablate": "cryjax.tasks.ablate",
-    "export": "cryjax.tasks.export",
+    "pretrain": ("cryjax.tasks.pretrain", "PretrainSettings"),
+    "transfer": ("cryjax.tasks.transfer", "TransferSettings"),
+    "label_fractions": ("cryjax.tasks.label_fractions", "LabelFractionSettings"),
+    "suite": ("cryjax.tasks.suite", "SuiteSettings"),
+    "table": ("cryjax.tasks.table", "TableSettings"),
+    "verify": ("cryjax.tasks.verify", "VerifySettings"),
+    "export": ("cryjax.tasks.export", "ExportSettings"),
 }

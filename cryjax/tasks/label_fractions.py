@@ -1,124 +1,117 @@
-"""How far do few labels go? Linear probes of every seed, fraction and strength, fitted at once."""
+"""How far do few labels go? Protocols and encoders by share of labels, in one figure."""
 
-import collections
+import dataclasses
 import pathlib
-from typing import Any
+from collections import defaultdict
 
 import jax
-import numpy as np
 
-from cryjax.data.fractions import nested_fractions
-from cryjax.evaluate import pictures, table
-from cryjax.evaluate.logistic import Fits, fit_many
-from cryjax.evaluate.metrics import score
-from cryjax.evaluate.scoring import average_over
-from cryjax.evaluate.table import Outcome
-from cryjax.tasks.common import Config, claim, describe, folds_of, numbers, open_data
-from cryjax.tasks.judged import Judged, about, prepare
-
-ENCODERS = {"random": "random_linear", "pre-trained": "linear"}
+from cryjax.errors import UserError
+from cryjax.evaluate.metrics import NAMES
+from cryjax.evaluate.outcomes import Outcome, evaluate_fractions, protocols_of
+from cryjax.evaluate.report import plots, tables
+from cryjax.evaluate.report.publish import facts_of
+from cryjax.evaluate.task import EvaluationSettings, EvaluationTask, named_checkpoints, open_tasks
+from cryjax.settings import free
+from cryjax.train.workdir import claim
 
 
-def _embeddings(judged: Judged, mode: str, seed: int) -> np.ndarray:
-    """(rows, features) of train, val and test, one after another: the mean over windows."""
-    h, owner = judged.embeddings(mode, seed)
-    return average_over(h, owner, len(judged.rows))
+@dataclasses.dataclass(frozen=True)
+class LabelFractionSettings(EvaluationSettings):
+    """What the curves show.
+
+    Attributes:
+      task: Name of the task.
+      seed: First seed, of label subsets, heads and batches.
+      seeds: Number of seeds.
+      fractions: Shares of the training groups whose labels are visible, nested within a seed.
+      modes: Protocols; those of a pre-trained encoder have a curve for each checkpoint.
+      checkpoints: name=workdir of pre-trained encoders; {fold} and {seed} are filled in.
+      metric: Metric of the figure.
+    """
+
+    task: str = "label_fractions"
+    seed: int = 0
+    seeds: int = 10
+    fractions: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
+    modes: tuple[str, ...] = ("majority", "mel_statistics", "random_logistic", "logistic")
+    checkpoints: tuple[str, ...] = free(())
+    metric: str = "balanced_accuracy"
+
+    def __post_init__(self):
+        if self.metric not in NAMES:
+            raise UserError(f"config.metric must be one of {', '.join(NAMES)}, got {self.metric!r}")
+        if bad := [f for f in self.fractions if not 0 < f <= 1]:
+            raise UserError(f"config.fractions must lie in (0, 1], got {bad}")
+
+    def encoders(self) -> dict[str, str | None]:
+        """Maps names of encoders to their workdirs; {"": None} where there is none."""
+        own = {"pre-trained": self.checkpoint} if self.checkpoint else {}
+        return {**own, **named_checkpoints(self.checkpoints)} or {"": None}
 
 
-def _fit(judged: Judged, x: np.ndarray, seeds: list[int], config: Config) -> tuple[Fits, Any]:
-    """All fits on one encoder's embeddings, and their (seed, fraction, strength)."""
-    train = judged.split.train
-    labels, groups = judged.corpus.labels[train], judged.corpus.groups[train]
-    fractions, strengths = numbers(config["fractions"]), numbers(config["strengths"])
-    plan, counted = [], []
-    for seed in seeds:
-        taken = nested_fractions(labels, groups, fractions, seed=seed, unit=config["unit"])
-        for fraction, mask in zip(fractions, taken, strict=True):
-            plan += [(seed, fraction, strength) for strength in strengths]
-            counted += [mask] * len(strengths)
-    fits = fit_many(
-        x[: len(train)],
-        labels,
-        np.array(counted),
-        np.array([p[2] for p in plan]),
-        classes=len(judged.corpus.classes),
-    )
-    return fits, zip(plan, [int(c.sum()) for c in counted], strict=True)
+def _series(settings: LabelFractionSettings) -> list[tuple[str, str, str | None]]:
+    """Lists (name, protocol, checkpoint) of every curve."""
+    encoders, curves = settings.encoders(), []
+    for mode, protocol in protocols_of(settings.modes).items():
+        if protocol.weights != "pretrained":
+            curves.append((mode, mode, next(iter(encoders.values()))))
+        else:
+            curves += [(f"{name}: {mode}", mode, path) for name, path in encoders.items() if path]
+    if not curves:
+        raise UserError(
+            "config.modes has protocols of pre-trained encoders alone: name some in "
+            "config.checkpoints, or add random_logistic or scratch"
+        )
+    return curves
 
 
-def _choose(judged: Judged, x: np.ndarray, fits: Fits, plan: Any, config: Config):
-    """(seed, fraction) to the fit whose strength is best on validation, the first of equals."""
-    split, corpus = judged.split, judged.corpus
-    n, m = len(split.train), len(split.val)
-    val, test = fits.probabilities(x[n : n + m]), fits.probabilities(x[n + m :])
-    best: dict[tuple[int, float], tuple[float, int, int]] = {}
-    for i, ((seed, fraction, _), count) in enumerate(plan):
-        value = score(val[i], corpus.labels[split.val])[config["select"]]
-        if value > best.get((seed, fraction), (-np.inf,))[0]:
-            best[seed, fraction] = (value, i, count)
-    for key, (_, i, count) in best.items():
-        yield *key, count, val[i], test[i]
-
-
-def _on_fold(
-    config: Config, fold: dict[str, str], seeds: list[int], counts: dict
-) -> tuple[Judged, list[Outcome]]:
-    """What was judged, and outcomes of every encoder, seed and fraction; {fold} is filled in."""
-    name_of_fold, outcomes, judged = fold.get("test", ""), [], None
-    by_checkpoint = collections.defaultdict(list)
-    for seed in seeds:
-        checkpoint = config["checkpoint"].format(fold=name_of_fold, seed=seed)
-        by_checkpoint[checkpoint].append(seed)
-    for checkpoint, mine in by_checkpoint.items():
-        there = {"checkpoint": checkpoint, "data": config["data"] | fold}
-        judged = prepare(config | there)
-        for name, mode in ENCODERS.items():
-            if mode == "linear" and judged.encoder is None:
-                continue
-            for together in [mine] if mode == "linear" else [[seed] for seed in mine]:
-                x = _embeddings(judged, mode, together[0])
-                fits, plan = _fit(judged, x, together, config)
-                for seed, fraction, count, val, test in _choose(judged, x, fits, plan, config):
-                    parts = {k: judged.scored(k, v) for k, v in (("val", val), ("test", test))}
+def run(settings: LabelFractionSettings, workdir: pathlib.Path) -> None:
+    """Draws the curves as `configs/label_fractions.py` describes."""
+    seeds = list(range(settings.seed, settings.seed + settings.seeds))
+    outcomes: list[Outcome] = []
+    counts: dict[str, list[int]] = defaultdict(list)
+    tasks: dict[str, EvaluationTask] = {}
+    claimed = False
+    for name, mode, checkpoint in _series(settings):
+        by_path: dict[str | None, list[int]] = defaultdict(list)
+        for seed in seeds:
+            by_path[checkpoint and checkpoint.replace("{seed}", str(seed))].append(seed)
+        for path, mine in by_path.items():
+            for task in open_tasks(dataclasses.replace(settings, checkpoint=path)):
+                if not claimed:
+                    claim(workdir, settings, task.corpus.describe())
+                    claimed = True
+                tasks[task.fold] = task
+                made = evaluate_fractions(task, mode, mine, settings.fractions, workdir)
+                for fraction, outcome in made:
                     label = f"{name} @ {100 * fraction:g} %"
-                    outcomes.append(Outcome(label, seed, name_of_fold, judged.split.test, **parts))
-                    counts[name, fraction].append(count)
-    assert judged is not None
-    return judged, outcomes
-
-
-def run(config: Config, workdir: pathlib.Path) -> None:
-    """Draws the curve as `configs/label_fractions.py` describes."""
-    seeds = [config["seed"] + i for i in range(config["seeds"])]
-    corpus = open_data(config["data"])
-    claim(workdir, config, describe(corpus))
-    folds = folds_of(config, sorted({clip.split for clip in corpus.clips}))
-    counts: dict[tuple[str, float], list[int]] = collections.defaultdict(list)
-    found = [_on_fold(config, fold, seeds, counts) for fold in folds]
-    outcomes = [outcome for _, mine in found for outcome in mine]
+                    outcomes.append(dataclasses.replace(outcome, mode=label))
+                    counts[label].append(
+                        len(task.with_fraction(fraction).labelled(outcome.seed).train)
+                    )
     if jax.process_index():
         return
-    judged, _ = found[-1]
-    chosen = f"strength of regularisation with the best {config['select']} on val"
-    facts = about(judged, chosen) | {
-        "title": f"{corpus.sets[0].info['corpus']}, linear probes by share of labels",
-        "labels": f"nested, drawn by {config['unit']}, stratified; the validation part keeps all",
-        "labelled clips": {
-            f"{100 * f:g} %": f"{np.mean(n):.0f}"
-            for (name, f), n in counts.items()
-            if name == "random"
-        },
-        "checkpoint": config["checkpoint"] or "none",
-        "test folds": config["folds"] or "test",
+    _publish(settings, workdir, list(tasks.values()), outcomes, counts)
+
+
+def _publish(
+    settings: LabelFractionSettings,
+    workdir: pathlib.Path,
+    tasks: list[EvaluationTask],
+    outcomes: list[Outcome],
+    counts: dict[str, list[int]],
+) -> None:
+    """Writes the table and the figure."""
+    facts = facts_of(tasks, settings.modes, settings.seed) | {
+        "labels": f"nested, drawn by {settings.label.unit}, stratified; the validation part keeps "
+        "all of its labels",
+        "checkpoint": ", ".join(f"{n} {p}" for n, p in settings.encoders().items() if p) or "none",
     }
-    rows = table.save(workdir, outcomes, corpus, facts)
-    points = [
-        {"encoder": name, "fraction": fraction, "clips": float(np.mean(counts[name, fraction]))}
-        | next(r for r in rows if r["mode"] == f"{name} @ {100 * fraction:g} %")
-        for name, fraction in counts
-    ]
-    figure = pictures.fraction_curve(points, config["metric"])
+    facts["title"] = f"{facts['title']}, by share of labels"
+    rows = tables.save(workdir, tables.unique_runs(outcomes), tasks[-1].corpus, facts)
+    figure = plots.fraction_curve(rows, counts, settings.metric)
     figure.savefig(workdir / "curve.png", dpi=130, bbox_inches="tight")
-    pictures.close(figure)
-    print(table.as_markdown(rows, facts["title"]))
+    plots.close(figure)
+    print("\n" + tables.main_table(rows, facts["title"]).as_markdown())
     print(f"curve: {workdir / 'curve.png'}")

@@ -1,52 +1,105 @@
-"""A suite: for every fold and seed, pre-train and judge; then one table and one report."""
+"""A suite: for every fold and seed, pre-train and evaluate; then one table and one report."""
 
-import copy
 import dataclasses
 import pathlib
-from typing import Any
 
 import jax
 
-from cryjax.evaluate.table import Outcome
-from cryjax.tasks import pretrain, transfer
-from cryjax.tasks.common import Config, folds_of, open_data
-from cryjax.tasks.judged import about
+from cryjax.data.corpus import open_corpus
+from cryjax.data.parts import folds_of
+from cryjax.errors import UserError
+from cryjax.evaluate.outcomes import Outcome, evaluate, protocols_of
+from cryjax.evaluate.report.publish import facts_of, publish
+from cryjax.evaluate.task import EvaluationData, EvaluationTask, open_tasks
+from cryjax.pretraining import PretrainSettings
+from cryjax.settings import free
+from cryjax.tasks import pretrain
+from cryjax.tasks.transfer import TransferSettings
 
 
-def _pretrain(config: Config, fold: dict[str, str], seed: int, workdir: pathlib.Path) -> None:
-    chosen = copy.deepcopy(config["pretrain"])
-    chosen["data"]["splits"] = fold.get("train", config["transfer"]["data"]["train"])
-    chosen["data"]["hold_out_val"] = bool(fold)  # a suite of folds has no val split
-    chosen["data"]["dirs"] = config["transfer"]["data"]["dirs"]
-    pretrain.run(chosen | {"seed": seed}, workdir)
+@dataclasses.dataclass(frozen=True)
+class SuiteSettings:
+    """What a suite pre-trains and how it evaluates.
+
+    Attributes:
+      task: Name of the task.
+      seed: First seed.
+      seeds: Number of pre-trainings of each fold, each evaluated with `transfer.seeds` seeds of
+        head and batches.
+      folds: Splits that are tested on in turn, "*" for every one; without any, `transfer.data`
+        says what is trained, validated and tested on.
+      pretrain: Pre-training; its clips are the training part of `transfer.data`, its seed the
+        suite's.
+      transfer: Evaluation of the encoder that was pre-trained.
+    """
+
+    task: str = "suite"
+    seed: int = free(0)
+    seeds: int = free(3)
+    folds: tuple[str, ...] = free(())
+    pretrain: PretrainSettings = PretrainSettings()
+    transfer: TransferSettings = TransferSettings()
+
+    def __post_init__(self):
+        if self.seeds < 1:
+            raise UserError(f"seeds must be at least 1, got {self.seeds}")
 
 
-def run(config: Config, workdir: pathlib.Path) -> None:
+def pretraining_of(settings: PretrainSettings, data: EvaluationData, seed: int) -> PretrainSettings:
+    """Decides what a fold pre-trains on: nothing that the evaluation validates or tests on."""
+    drawn = not data.val and data.val_by == "group"
+    pool = dataclasses.replace(
+        settings.data,
+        dirs=data.dirs,
+        splits=data.train,
+        hold_out_val_share=data.val_share if drawn else 0.0,
+        protect_splits=(*data.val, *data.test),
+        on_protected="drop",
+    )
+    return dataclasses.replace(settings, data=pool, seed=seed)
+
+
+def run(settings: SuiteSettings, workdir: pathlib.Path) -> None:
     """Runs as `configs/suite.py` describes; finished parts of the workdir are skipped."""
-    corpus = open_data(config["transfer"]["data"])
-    there = sorted({clip.split for clip in corpus.clips})
+    protocols_of(settings.transfer.modes)
+    data = dataclasses.replace(settings.transfer.data, folds=settings.folds)
+    folds = folds_of(data, open_corpus(data.dirs, data).splits)
     outcomes: list[Outcome] = []
     curves: list[pathlib.Path] = []
-    judged: Any = None
-    for fold in folds_of(config, there):
-        for seed in range(config["seed"], config["seed"] + config["seeds"]):
-            place = workdir / f"{fold.get('test', 'test')}-seed{seed}"
+    tasks: dict[str, EvaluationTask] = {}
+    for change in folds:
+        of_fold = dataclasses.replace(data, **change)
+        for seed in range(settings.seed, settings.seed + settings.seeds):
+            place = workdir / f"{'+'.join(of_fold.test).replace('/', '-')}-seed{seed}"
             print(f"\n{place.name}: pre-training")
-            _pretrain(config, fold, seed, place / "pretrain")
-            chosen = copy.deepcopy(config["transfer"])
-            chosen["data"] |= fold
-            chosen |= {"checkpoint": str(place / "pretrain"), "seed": seed, "seeds": 1}
-            print(f"{place.name}: judging")
-            judged, found = transfer.judge(chosen, place / "transfer", [seed])
-            outcomes += [dataclasses.replace(o, seed=seed) for o in found]
+            pretrain.run(pretraining_of(settings.pretrain, of_fold, seed), place / "pretrain")
+            print(f"{place.name}: evaluating")
+            transfer = dataclasses.replace(
+                settings.transfer, checkpoint=str(place / "pretrain"), data=of_fold
+            )
+            (task,) = open_tasks(transfer)
+            first, count = seed * transfer.seeds, transfer.seeds
+            made = evaluate(
+                task,
+                transfer.modes,
+                range(first, first + count),
+                place / "transfer",
+                save_best=transfer.save_best,
+            )
+            of = seed if settings.seeds > 1 else None
+            outcomes += [dataclasses.replace(outcome, pretraining=of) for outcome in made]
+            tasks[task.fold] = task
             curves.append(place / "pretrain")
     if jax.process_index():
         return
-    facts = about(judged, transfer.selected_by(config["transfer"]))
-    facts |= {
-        "title": f"{facts['title'].split(',')[0]}, test folds {config['folds'] or 'test'}",
-        "seeds": f"{config['seeds']} a fold, each of pre-training, head and batches",
-        "pre-training steps": config["pretrain"]["steps"],
-        "pre-training batch": config["pretrain"]["batch_size"],
+    facts = facts_of(list(tasks.values()), settings.transfer.modes, settings.seed) | {
+        "checkpoint": "one for each fold and seed, in this workdir",
+        "seeds": f"{settings.seeds} of each fold, of pre-training, head and batches"
+        if settings.transfer.seeds == 1
+        else f"{settings.seeds} pre-trainings of each fold, {settings.transfer.seeds} evaluations "
+        f"of each; spread is over {'pre-trainings' if settings.seeds > 1 else 'evaluations'}",
+        "pre-training steps": settings.pretrain.steps,
+        "pre-training batch": settings.pretrain.batch_size,
     }
-    transfer.publish(workdir, judged, outcomes, facts, curves, {"suite": config})
+    chosen = list(tasks.values())
+    publish(workdir, chosen, outcomes, facts, settings.transfer.clinical, settings, curves=curves)

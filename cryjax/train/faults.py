@@ -1,4 +1,4 @@
-"""What may go wrong in a run: it is asked to stop, or its numbers stop being numbers."""
+"""What may go wrong in a run: it is asked to stop, or its numbers are not finite."""
 
 import contextlib
 import dataclasses
@@ -10,18 +10,20 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from cryjax.errors import UserError
+
 
 class PreemptedError(Exception):
-    """The run was asked to stop, and has saved what it did."""
+    """A run was asked to stop and has saved its state."""
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[Callable[[int], bool]]:
+def preemption_guard() -> Iterator[Callable[[int], bool]]:
     """Notices SIGTERM while it is open.
 
     Yields:
-      A function of the step that says whether to stop after it; all processes of a run get the
-      same answer, though the signal may have reached one alone.
+      A function of the step that tells whether to stop after it; all processes of a run get the
+      same answer although the signal may have reached only one.
     """
     if jax.process_count() > 1:
         yield multihost_utils.reached_preemption_sync_point
@@ -38,13 +40,13 @@ def listening() -> Iterator[Callable[[int], bool]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tolerance:
-    """How many updates without finite numbers a run bears.
+class NonFinitePolicy:
+    """How many updates without finite numbers a run tolerates.
 
     Attributes:
-      patience: In a row, before it goes back to the last checkpoint and passes over the rows
-        since then.
-      rollbacks: Of those, before it stops.
+      patience: Number of such updates in a row after which the run goes back to its last
+        checkpoint and skips the batches since then.
+      rollbacks: Number of times that it goes back before it stops.
     """
 
     patience: int = 10
@@ -52,18 +54,18 @@ class Tolerance:
 
     def __post_init__(self):
         if self.patience < 1 or self.rollbacks < 0:
-            raise ValueError(
+            raise UserError(
                 f"non_finite needs patience >= 1 and rollbacks >= 0, got {self.patience} and "
                 f"{self.rollbacks}"
             )
 
 
-class NotFiniteError(FloatingPointError):
-    """A run that does not get past updates without finite numbers.
+class NotFiniteError(UserError, FloatingPointError):
+    """A run stops because its loss or gradient is not finite again and again.
 
     Attributes:
-      first_batch: Number of the first of the batches that had none.
-      in_a_row: How many there were.
+      first_batch: Number of the first batch of the last such updates.
+      in_a_row: How many there were in a row.
     """
 
     def __init__(self, reason: str, first_batch: int, in_a_row: int):
@@ -71,43 +73,44 @@ class NotFiniteError(FloatingPointError):
         self.first_batch, self.in_a_row = first_batch, in_a_row
 
 
-class Watch:
-    """Counts skipped updates.
+class NonFiniteMonitor:
+    """Counts updates that were skipped because loss or gradient was not finite.
 
     Attributes:
-      in_a_row: Of the latest updates.
-      total: Of this run.
-      rollbacks: Made so far.
+      policy: What is tolerated.
+      in_a_row: Number of such updates up to the latest one.
+      total: Number of such updates of this run.
+      rollbacks: Number of times that the run went back.
     """
 
-    def __init__(self, tolerance: Tolerance):
-        self.tolerance, self.in_a_row, self.total, self.rollbacks = tolerance, 0, 0, 0
+    def __init__(self, policy: NonFinitePolicy):
+        self.policy, self.in_a_row, self.total, self.rollbacks = policy, 0, 0, 0
 
-    def see(self, rows: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
-        """Counts the updates of these rows of metrics and returns those that were made."""
+    def update(self, rows: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """Counts the updates that these rows of metrics are of; returns the rows of real ones."""
         for row in rows:
             self.in_a_row = self.in_a_row + 1 if row["skipped"] else 0
             self.total += bool(row["skipped"])
         return [row for row in rows if not row["skipped"]]
 
     @property
-    def lost(self) -> bool:
-        """Whether the run should go back."""
-        return self.in_a_row >= self.tolerance.patience
+    def should_roll_back(self) -> bool:
+        """Whether the run should go back to its last checkpoint."""
+        return self.in_a_row >= self.policy.patience
 
-    def go_back(self, step: int, passed: int) -> None:
-        """Counts a roll-back, or ends the run.
+    def roll_back(self, step: int, skipped_batches: int) -> None:
+        """Counts a roll-back.
 
         Raises:
-          NotFiniteError: There were enough of them.
+          NotFiniteError: The run has gone back often enough.
         """
-        if self.rollbacks == self.tolerance.rollbacks:
+        if self.rollbacks == self.policy.rollbacks:
             raise NotFiniteError(
                 f"loss or gradient were not finite in {self.in_a_row} updates in a row at step "
                 f"{step}, after {self.rollbacks} roll-backs ({self.total} updates skipped in all); "
                 "lower optim.learning_rate, set optim.clip, or raise objective.temperature, and "
                 "start again in a new --workdir",
-                step + passed - self.in_a_row,
+                step + skipped_batches - self.in_a_row,
                 self.in_a_row,
             )
         self.rollbacks, self.in_a_row = self.rollbacks + 1, 0

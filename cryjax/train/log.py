@@ -1,4 +1,4 @@
-"""Metrics: JSON lines that survive a resume, a progress line, and TensorBoard where installed."""
+"""Metrics of a run: JSON lines that survive a resume, a progress line, and TensorBoard."""
 
 import json
 import math
@@ -8,9 +8,17 @@ import sys
 import time
 from typing import Any
 
+from cryjax.errors import UserError
+
 
 class MetricLog:
-    """Appends rows to `metrics.jsonl`; on opening, rows past the resumed step are cut off."""
+    """Appends rows to `metrics.jsonl`.
+
+    Args:
+      workdir: Folder of the file.
+      resumed_step: Step that the run continues at; rows past it are removed.
+      tensorboard: Whether values also go to TensorBoard.
+    """
 
     def __init__(self, workdir: pathlib.Path, *, resumed_step: int, tensorboard: bool = False):
         self._path = workdir / "metrics.jsonl"
@@ -18,7 +26,7 @@ class MetricLog:
         self._board = _board(workdir, resumed_step) if tensorboard else None
 
     def rewind(self, step: int) -> None:
-        """Cuts off the rows past a step that a run goes back to."""
+        """Removes the rows past a step that a run goes back to."""
         kept = [row for row in load_metrics(self._path.parent) if row["step"] <= step]
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
@@ -39,14 +47,14 @@ def _board(workdir: pathlib.Path, resumed_step: int) -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        raise ValueError(
+        raise UserError(
             "log.tensorboard needs tensorboardX: pip install cryjax[tensorboard]"
         ) from None
     return SummaryWriter(str(workdir / "tensorboard"), purge_step=resumed_step + 1)
 
 
 def load_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
-    """Rows of a run so far; a last line cut by a crash is left out."""
+    """Reads the rows of a run so far; a last line that a crash cut is left out."""
     path, rows = workdir / "metrics.jsonl", []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
@@ -57,7 +65,7 @@ def load_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
 
 
 class Progress:
-    """One line: step, loss, clips a second, share of time spent waiting for data, ETA."""
+    """A progress line: step, loss, clips per second, share of time waiting for data, ETA."""
 
     def __init__(self, name: str, *, steps: int, step: int, batch_size: int, quiet: bool):
         self._name, self._steps, self._batch_size, self._quiet = name, steps, batch_size, quiet
@@ -65,11 +73,11 @@ class Progress:
         self._end = "\r" if sys.stdout.isatty() else "\n"
 
     def waited(self, seconds: float) -> None:
-        """Adds to the time spent waiting for data."""
+        """Adds to the time that was spent waiting for data."""
         self._waited += seconds
 
     def rates(self, step: int) -> dict[str, float]:
-        """Clips a second and the waiting share since the last call."""
+        """Computes clips per second, waiting share and ETA since the last call."""
         now = time.perf_counter()
         elapsed = max(now - self._time, 1e-9)
         speed = (step - self._step) / elapsed
@@ -82,7 +90,7 @@ class Progress:
         return values
 
     def show(self, step: int, values: dict[str, float]) -> None:
-        """Prints the line; with its own end on a terminal, one line a call elsewhere."""
+        """Prints the line; on a terminal it replaces the one before."""
         if self._quiet:
             return
         text = (

@@ -1,4 +1,4 @@
-"""The one loop: every objective, pre-training and transfer alike, runs through here."""
+"""The one training loop: every objective and every protocol that trains runs through it."""
 
 import dataclasses
 import pathlib
@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from cryjax.train.faults import PreemptedError, Tolerance, Watch, listening
+from cryjax.train.faults import (
+    NonFiniteMonitor,
+    NonFinitePolicy,
+    PreemptedError,
+    preemption_guard,
+)
 from cryjax.train.log import MetricLog, Progress
 from cryjax.train.mesh import shard_batch
 from cryjax.train.state import Step, TrainState
@@ -16,29 +21,31 @@ from cryjax.train.state import Step, TrainState
 Scores = dict[str, float]
 Batches = Iterator[dict[str, np.ndarray]]
 TRACED = (3, 6)  # steps of this run after which a profile starts and ends
+QUEUED = 2  # steps that the host may be ahead of the device
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class LoopSettings:
     """What a run does besides stepping.
 
     Attributes:
-      name: Shown in the progress line.
-      steps: Length of the whole run.
-      batch_size: Global, for clips a second.
+      name: Name shown in the progress line.
+      steps: Length of the whole run in updates.
+      batch_size: Rows of a global batch, to compute clips per second.
       log_every: Steps between rows of metrics.
-      eval_every: Steps between calls of `evaluate`; the last step is always one.
-      save_every: Steps between calls of `save`; the last step is always one.
-      evaluate: State to scores, selection among them.
-      save: (step, state, scores, passed) to disk; the scores are those of this step, else empty;
-        passed is the number of batches passed over so far.
-      restore: State of the last checkpoint, given the present one; the present one where there is
-        none.
-      passed: Batches passed over before this run was resumed.
-      tolerance: Of numbers that are not finite; by default no roll-back.
-      log: Where rows go; None keeps none.
+      eval_every: Steps between calls of `evaluate`; it is called after the last step too.
+      save_every: Steps between calls of `save`; it is called after the last step too.
+      evaluate: Function of the state that returns scores.
+      is_finished: Whether the run may end after an evaluation, before its last step.
+      save: Function of (step, state, scores, skipped batches) that writes a checkpoint; scores are
+        those of this step, maybe none.
+      restore: Function of the present state that returns that of the last checkpoint, or the
+        present one where there is none.
+      skipped_batches: Batches that had been passed over before this run was resumed.
+      non_finite: What is tolerated of updates that are not finite; by default no roll-back.
+      log: Where rows of metrics go; None keeps none.
       profile: Folder for a trace of a few steps; None makes none.
-      quiet: Prints nothing.
+      quiet: Whether nothing is printed.
     """
 
     name: str
@@ -48,42 +55,45 @@ class Run:
     eval_every: int = 0
     save_every: int = 0
     evaluate: Callable[[TrainState], Scores] | None = None
+    is_finished: Callable[[], bool] = lambda: False
     save: Callable[[int, TrainState, Scores, int], None] | None = None
     restore: Callable[[TrainState], TrainState] = lambda state: state
-    passed: int = 0
-    tolerance: Tolerance = dataclasses.field(default_factory=lambda: Tolerance(rollbacks=0))
+    skipped_batches: int = 0
+    non_finite: NonFinitePolicy = NonFinitePolicy(rollbacks=0)
     log: MetricLog | None = None
     profile: pathlib.Path | None = None
     quiet: bool = False
 
     def due(self, every: int, step: int) -> bool:
-        """Whether something that happens every so many steps happens after this one."""
+        """Tells whether something that happens every so many steps happens after this one."""
         return step == self.steps or (every > 0 and step % every == 0)
 
     def write(self, step: int, values: Scores) -> None:
-        """Puts a row into the log, if there is one."""
+        """Adds a row to the log, if there is one."""
         if self.log is not None and values:
             self.log.write(step, values)
 
 
 class _Metrics:
-    """Metrics on their way from the device to the log; reading is what the host waits for."""
+    """Metrics on their way from the device to the log."""
 
-    def __init__(self, watch: Watch):
-        self.watch, self._pending, self._rows, self._skipped = watch, [], [], 0
+    def __init__(self, monitor: NonFiniteMonitor):
+        self.monitor, self._pending, self._rows, self._skipped = monitor, [], [], 0
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Takes a step's metrics without waiting for them."""
+        """Takes a step's metrics; waits for earlier steps only, so that few are ever queued."""
         self._pending.append(metrics)
+        if len(self._pending) > QUEUED:
+            jax.block_until_ready(self._pending[-QUEUED - 1]["loss"])
 
     def read(self) -> None:
-        """Waits for the device."""
-        made = self.watch.see(jax.device_get(self._pending))
+        """Waits for the device and reads the metrics of all steps so far."""
+        made = self.monitor.update(jax.device_get(self._pending))
         self._skipped += len(self._pending) - len(made)
         self._rows, self._pending = self._rows + made, []
 
     def means(self) -> Scores:
-        """Averages since the last call over the updates that were made; "skipped" counts others."""
+        """Averages over the updates since the last call; "skipped" counts those not made."""
         rows, means = self._rows, {"loss": float("nan")}
         if rows:
             means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
@@ -92,96 +102,106 @@ class _Metrics:
         return means
 
 
-def _trace(plan: Run, state: TrainState, done: int, step: int) -> None:
+def _trace(settings: LoopSettings, state: TrainState, done: int, step: int) -> None:
     """Starts and stops the profile after so many steps of this run."""
-    if plan.profile is None or done > TRACED[1]:
+    if settings.profile is None or done > TRACED[1]:
         return
     if done == TRACED[0]:
         jax.block_until_ready(state)
-        jax.profiler.start_trace(plan.profile)
-    elif done > TRACED[0] and (done == TRACED[1] or step == plan.steps):
+        jax.profiler.start_trace(settings.profile)
+    elif done > TRACED[0] and (done == TRACED[1] or step == settings.steps):
         jax.block_until_ready(state)
         jax.profiler.stop_trace()
-        print(f"profile of steps {step - done + TRACED[0] + 1} to {step}: {plan.profile}")
+        print(f"profile of steps {step - done + TRACED[0] + 1} to {step}: {settings.profile}")
 
 
-def run(
+def run_loop(
     state: TrainState,
     step_fn: Step,
     batches: Callable[[int], Batches],
     key: jax.Array,
     mesh: jax.sharding.Mesh,
-    plan: Run,
+    settings: LoopSettings,
 ) -> TrainState:
-    """Steps from `state.step` to the end; order within a step: update, log, evaluate, save.
+    """Steps from `state.step` to the end; the order within a step is update, log, evaluate, save.
 
     Args:
-      state: Fresh or restored; donated.
-      step_fn: From `make_step`.
-      batches: Number of the first batch to the batches from there on.
+      state: Fresh or restored state; its buffers are donated.
+      step_fn: Function from `make_step`.
+      batches: Function of the number of a batch that returns the batches from there on.
       key: Base of all randomness on the device; every step folds its number in.
-      mesh: Over which the batch is split.
-      plan: Everything else.
+      mesh: Devices that the batch is split over.
+      settings: Everything else.
 
     Raises:
       PreemptedError: SIGTERM came; the state is saved.
-      NotFiniteError: Updates were not finite for longer than `plan.tolerance`.
+      NotFiniteError: Updates were not finite for longer than `settings.non_finite` tolerates.
     """
     start = step = int(state.step)
     progress = Progress(
-        plan.name, steps=plan.steps, step=start, batch_size=plan.batch_size, quiet=plan.quiet
+        settings.name,
+        steps=settings.steps,
+        step=start,
+        batch_size=settings.batch_size,
+        quiet=settings.quiet,
     )
-    passed, feed = plan.passed, batches(start + plan.passed)
-    metrics = _Metrics(Watch(plan.tolerance))
-    with listening() as asked_to_stop:
-        while step < plan.steps:
+    skipped, feed = settings.skipped_batches, batches(start + settings.skipped_batches)
+    metrics = _Metrics(NonFiniteMonitor(settings.non_finite))
+    with preemption_guard() as asked_to_stop:
+        while step < settings.steps:
             asked = time.perf_counter()
             batch = next(feed)
             progress.waited(time.perf_counter() - asked)
-            state, found = step_fn(state, shard_batch(batch, mesh), key)
-            metrics.add(found)
+            state, step_metrics = step_fn(state, shard_batch(batch, mesh), key)
+            metrics.add(step_metrics)
             step += 1
-            _trace(plan, state, step - start, step)
-            stop = asked_to_stop(step) and step < plan.steps
-            if stop or plan.due(plan.log_every, step) or plan.due(plan.save_every, step):
+            _trace(settings, state, step - start, step)
+            stop = asked_to_stop(step) and step < settings.steps
+            if stop or any(
+                settings.due(e, step) for e in (settings.log_every, settings.save_every)
+            ):
                 metrics.read()
-            if metrics.watch.lost:
-                metrics.watch.go_back(step, passed)
-                state, passed = _rolled_back(state, step, passed, plan)
+            if metrics.monitor.should_roll_back:
+                metrics.monitor.roll_back(step, skipped)
+                state, skipped = _rolled_back(state, step, skipped, settings)
                 step = int(state.step)
-                feed = batches(step + passed)
+                feed = batches(step + skipped)
                 progress.rates(step)
                 continue
-            scores = _report(plan, state, step, metrics, progress)
-            save = plan.due(plan.save_every, step) and not metrics.watch.in_a_row
-            if plan.save is not None and (save or stop or step == plan.steps):
-                plan.save(step, state, scores, passed)
+            scores = _report(settings, state, step, metrics, progress)
+            save = settings.due(settings.save_every, step) and not metrics.monitor.in_a_row
+            if settings.save is not None and (save or stop or step == settings.steps):
+                settings.save(step, state, scores, skipped)
             if stop:
-                raise PreemptedError(f"asked to stop after step {step} of {plan.steps}")
+                raise PreemptedError(f"asked to stop after step {step} of {settings.steps}")
+            if scores and settings.is_finished():
+                break
     return state
 
 
 def _report(
-    plan: Run, state: TrainState, step: int, metrics: _Metrics, progress: Progress
+    settings: LoopSettings, state: TrainState, step: int, metrics: _Metrics, progress: Progress
 ) -> Scores:
     """Logs and evaluates where due; returns the scores."""
-    if plan.due(plan.log_every, step):
+    if settings.due(settings.log_every, step):
         values = metrics.means() | progress.rates(step)
         progress.show(step, values)
-        plan.write(step, values)
-    if plan.evaluate is None or not plan.due(plan.eval_every, step):
+        settings.write(step, values)
+    if settings.evaluate is None or not settings.due(settings.eval_every, step):
         return {}
-    scores = plan.evaluate(state)
-    plan.write(step, scores)
+    scores = settings.evaluate(state)
+    settings.write(step, scores)
     return scores
 
 
-def _rolled_back(state: TrainState, step: int, passed: int, plan: Run) -> tuple[TrainState, int]:
-    """The last checkpoint's state, and the batches passed over with those since then."""
-    state = plan.restore(state)
+def _rolled_back(
+    state: TrainState, step: int, skipped: int, settings: LoopSettings
+) -> tuple[TrainState, int]:
+    """Returns the last checkpoint's state, and the batches skipped with those since then."""
+    state = settings.restore(state)
     back = int(state.step)
-    if plan.log is not None:
-        plan.log.rewind(back)
-    if not plan.quiet:
-        print(f"not finite: back from step {step} to {back}, the rows between are passed over")
-    return state, passed + step - back
+    if settings.log is not None:
+        settings.log.rewind(back)
+    if not settings.quiet:
+        print(f"not finite: back from step {step} to {back}, the batches between are skipped")
+    return state, skipped + step - back

@@ -1,12 +1,13 @@
-"""Devices: one mesh axis, data; the batch is split over it, everything else is replicated."""
+"""Devices and processes: the batch is split over one mesh axis, everything else replicated."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -15,11 +16,13 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from cryjax.errors import UserError
+
 THREADS_A_DEVICE = 2  # of XLA's pool on a CPU; eight cost a tenth of the speed
 
 
 def use_all_cores() -> None:
-    """Gives the CPU platform one device a core; call before the first use of jax.
+    """Gives the CPU platform one device for each core; call before the first use of jax.
 
     Two devices of one core each train faster than one device with two threads. A collective that
     waits for the other devices holds a thread of XLA's pool, a device may have several under way,
@@ -59,15 +62,15 @@ def connect(wanted: bool, address: str | None, count: int | None, index: int | N
     SLURM and Open MPI are noticed; elsewhere it is asked for.
 
     Args:
-      wanted: Whether to look for a cluster (Cloud TPU, SLURM, Open MPI) and fail without.
-      address: host:port of process 0, where nothing tells it.
+      wanted: Whether to look for a cluster (Cloud TPU, SLURM, Open MPI) and to fail without one.
+      address: host:port of process 0; None where the cluster tells it.
       count: Number of processes.
-      index: Of this one.
+      index: Number of this process.
     """
     tasks = [os.environ.get(n, "1") for n in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
     if address is not None:
         if count is None or index is None:
-            raise ValueError("--coordinator_address needs --num_processes and --process_id")
+            raise UserError("--coordinator_address needs --num_processes and --process_id")
         jax.distributed.initialize(address, count, index)
     elif wanted or max(map(int, tasks)) > 1:
         jax.distributed.initialize()
@@ -93,35 +96,54 @@ def require_same_everywhere(value: Any) -> None:
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
     everywhere = multihost_utils.process_allgather(np.frombuffer(digest, np.uint8))
     if bad := np.flatnonzero((everywhere != everywhere[0]).any(axis=1)).tolist():
-        raise ValueError(
+        raise UserError(
             f"processes {bad} have another config or other data than process 0; start all of them "
             "with the same command on the same shards"
         )
 
 
 def data_mesh(batch_size: int) -> jax.sharding.Mesh:
-    """A mesh over as many devices as divide the batch, all of them if they can."""
+    """Makes a mesh over as many devices as divide the batch, all of them where they do."""
     n = jax.device_count()
     if jax.process_count() == 1:
         n = max(k for k in range(1, n + 1) if batch_size % k == 0)
     elif batch_size % n:
-        raise ValueError(f"batch_size {batch_size} must divide by the {n} devices")
+        raise UserError(f"batch_size {batch_size} must divide by the {n} devices")
     return jax.make_mesh((n,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:n])
 
 
 def processes() -> tuple[int, int]:
-    """This process and how many there are."""
+    """Returns the number of this process and how many there are."""
     return jax.process_index(), jax.process_count()
 
 
+@functools.cache
+def _gathering(mesh: jax.sharding.Mesh) -> Callable[[jax.Array], jax.Array]:
+    """Makes the program that gives every device all rows."""
+    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
 def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Puts a copy of every array on every device."""
+    """Puts a copy of every array on every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def shard_batch(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
-    """Makes the global batch from this process's rows."""
+    """Makes the global batch, split over the mesh, from this process's rows."""
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     return {
         name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
     }
+
+
+def shard_rows(rows: np.ndarray, mesh: jax.sharding.Mesh) -> jax.Array:
+    """Splits rows over the mesh that every process holds whole."""
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+
+
+def gather_rows(array: jax.Array, mesh: jax.sharding.Mesh) -> np.ndarray:
+    """Reads a split array whole; every process of a run must call it."""
+    if jax.process_count() > 1:
+        array = _gathering(mesh)(array)
+    return np.asarray(array)

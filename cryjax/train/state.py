@@ -9,17 +9,18 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Int
 
+from cryjax.errors import UserError
 from cryjax.types import Batch, Metrics, RngKey
 
 
 class TrainState(NamedTuple):
-    """All that a checkpoint holds, as arrays; the static rest is the `graphdef`.
+    """All arrays of a training run, which a checkpoint holds; the static rest is the `graphdef`.
 
     Attributes:
-      step: Updates made so far.
-      params: What the optimiser trains.
+      step: Number of updates so far.
+      params: Parameters that the optimiser trains.
       rest: Every other variable: frozen parameters, batch statistics, a teacher, a queue.
-      opt_state: Of optax, over `params`.
+      opt_state: State of the optimiser.
     """
 
     step: Int[Array, ""]
@@ -29,7 +30,7 @@ class TrainState(NamedTuple):
 
 
 def merge_trees(first: dict, second: dict) -> dict:
-    """Two nested dictionaries as one: a module's arrays may be split over both."""
+    """Merges two nested dictionaries; a module's arrays may be divided between both."""
     both = {**first, **second}
     for key in first.keys() & second.keys():
         both[key] = merge_trees(first[key], second[key])
@@ -45,9 +46,9 @@ def create(
     """Splits an objective into its static structure and its arrays.
 
     Args:
-      objective: See `cryjax.objectives.base.Objective`.
+      objective: An `Objective`.
       tx: Optimiser, schedule included.
-      trainable: NNX filter of the variables to train.
+      trainable: NNX filter of the variables that are trained.
 
     Returns:
       The structure, to close over, and the state, to thread through the steps.
@@ -58,15 +59,15 @@ def create(
 
 
 def _in_parts(value_and_grad: Callable, parts: int) -> Callable:
-    """The same of every parts-th row in turn, averaged; statistics and queues see part by part.
+    """Averages loss and gradient over parts of a batch; statistics and queues see part by part.
 
-    Rows are dealt, not cut, so that every device keeps its own. A contrastive loss sees the
-    negatives of its part alone.
+    Each part takes every parts-th row, so that every device keeps its own rows. A contrastive loss
+    sees the negatives of its part alone.
     """
 
     def accumulated(params, rest, batch, key):
         if any(len(x) % parts for x in batch.values()):
-            raise ValueError(f"batch_size must be a multiple of accumulate {parts}")
+            raise UserError(f"batch_size must be a multiple of accumulate {parts}")
         dealt = {
             k: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0) for k, x in batch.items()
         }
@@ -94,14 +95,19 @@ def make_step(
 ) -> Step:
     """Builds the jitted update.
 
-    An update whose loss or gradient is not finite changes nothing but the step's number: not the
-    parameters, not the statistics, not a teacher; the metric "skipped" is 1 then.
+    An update whose loss or gradient is not finite changes nothing but the step's number; the metric
+    "skipped" is 1 then.
 
     Args:
-      graphdef: From `create`.
-      tx: Given to `create`.
-      trainable: Given to `create`.
-      accumulate: Parts of the batch whose gradients are averaged, one after another.
+      graphdef: Structure from `create`.
+      tx: Optimiser that was given to `create`.
+      trainable: Filter that was given to `create`.
+      accumulate: Number of parts of a batch whose gradients are computed one after another and
+        averaged.
+
+    Returns:
+      A function of (state, batch, key) that returns the next state and metrics; the old state's
+      buffers are donated.
     """
 
     def untrained(objective):

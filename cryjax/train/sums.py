@@ -1,9 +1,10 @@
-"""Checksums of checkpoints: within a checkpoint when it appears, verified before it is believed."""
+"""Checksums of checkpoints: written before a checkpoint appears, verified before it is used."""
 
 import json
 import pathlib
 
 from cryjax.data.shards import save_json, sha256
+from cryjax.errors import UserError
 
 NAME = "sha256.json"
 ASIDE = "damaged"  # folder beside the checkpoints for those that fail
@@ -11,23 +12,23 @@ UNFINISHED = ".orbax-checkpoint-tmp"  # in the name of one that is being written
 
 
 def steps_in(root: pathlib.Path) -> list[int]:
-    """Steps of whole checkpoints in a folder, the oldest first."""
+    """Lists the steps of whole checkpoints in a folder, the oldest first."""
     return sorted(int(p.name) for p in root.iterdir() if p.name.isdigit()) if root.is_dir() else []
 
 
 def write_sums(root: pathlib.Path) -> None:
-    """Puts the sums of all items into the checkpoint that is about to be renamed to its step."""
+    """Puts the checksums of all items into the checkpoint that is about to get its name."""
     for folder in root.glob(f"*{UNFINISHED}*"):
         files = sorted(p for p in folder.glob("*/**/*") if p.is_file())
         save_json(folder / NAME, {str(p.relative_to(folder)): sha256(p) for p in files})
 
 
 def damage(step: pathlib.Path, part: str = "") -> str:
-    """What is wrong with a checkpoint, "" where nothing is.
+    """Says what is wrong with a checkpoint; "" where nothing is.
 
     Args:
-      step: Its folder.
-      part: Item to look at alone, such as "model".
+      step: Folder of the checkpoint.
+      part: Item to look at alone, such as "model"; "" looks at all.
     """
     path = step / NAME
     try:
@@ -48,7 +49,7 @@ def set_damaged_aside(root: pathlib.Path) -> None:
     """Moves damaged checkpoints out of the way, so that the newest whole one is the latest.
 
     Raises:
-      ValueError: None is whole.
+      UserError: No checkpoint is whole.
     """
     steps, moved = steps_in(root), 0
     for step in steps:
@@ -60,6 +61,6 @@ def set_damaged_aside(root: pathlib.Path) -> None:
             print(f"checkpoint {step} is damaged ({wrong}); it is now in {aside.parent}")
             moved += 1
     if moved and moved == len(steps):
-        raise ValueError(
+        raise UserError(
             f"every checkpoint of {root} was damaged; remove {root} to start from the beginning"
         )

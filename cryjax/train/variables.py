@@ -1,27 +1,27 @@
-"""Which variables an update may move."""
+"""Which variables an update may change."""
 
 from typing import Any
 
 from flax import nnx
 
-MODES = ("linear", "linear_bn", "finetune")
+TRAINABLE = ("head", "head_and_norms", "all")
 
 
-def trainable(model: nnx.Module, mode: str) -> Any:
-    """The NNX filter of the parameters that a mode trains.
+def trainable(model: nnx.Module, what: str) -> Any:
+    """Makes the NNX filter of the parameters that are trained.
 
     Args:
-      model: With a child `head`; batch normalisation is found by type, not by name.
-      mode: "linear": the head; "linear_bn": the head and every scale and bias of batch
-        normalisation; "finetune": everything.
+      model: Module with a child `head`; batch normalisation is found by type, not by name.
+      what: "head"; "head_and_norms", the head and every scale and bias of batch normalisation; or
+        "all".
     """
     head = nnx.PathContains("head")
-    if mode == "linear":
+    if what == "head":
         return nnx.All(nnx.Param, head)
-    if mode == "linear_bn":
+    if what == "head_and_norms":
         norms = {path for path, m in nnx.iter_modules(model) if isinstance(m, nnx.BatchNorm)}
         in_norm = lambda path, _: tuple(path[:-1]) in norms  # noqa: E731
         return nnx.All(nnx.Param, nnx.Any(head, in_norm))
-    if mode == "finetune":
+    if what == "all":
         return nnx.Param
-    raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    raise ValueError(f"what must be one of {', '.join(TRAINABLE)}, got {what!r}")

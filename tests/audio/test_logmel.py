@@ -67,7 +67,9 @@ def test_no_band_is_empty_and_every_level_is_finite(name):
 
 def test_differing_specs_name_the_field():
     uclser, slower = preset("uclser"), dataclasses.replace(preset("uclser"), hop_samples=221)
-    with pytest.raises(ValueError, match=r"checkpoint .* shards: hop_samples: 220 against 221"):
+    with pytest.raises(
+        ValueError, match="checkpoint .* shards differ: hop_samples: 220 against 221"
+    ):
         require_same(uclser, slower, ours_is="the checkpoint", theirs_is="the shards")
     assert FeatureSpec.from_json(uclser.to_json()) == uclser
     with pytest.raises(ValueError, match="near: \\['uclser'\\]"):

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from policies import policy as build
 
-from cryjax.augment import bank, build_policy
+from cryjax.augment import PatchInfo, bank, fit_banks
 
 
 def test_log_mixup_exp_equals_the_original(golden):
@@ -67,19 +68,31 @@ def test_k_mix_selects_as_the_release(golden):
 
 
 def test_k_mix_mixes_far_once_the_bank_has_enough():
-    policy = build_policy(
-        {"order": "normalise,k_mix", "k_mix": {"size": 8, "clusters": 2, "top_k": 2}},
-        frames=4,
-        mels=2,
-    )
-    mix = policy.banks["k_mix"]
-    mix.fit(jnp.array([[2.0, 0.0], [0.0, 3.0]]))
+    policy = build("normalise,k_mix", PatchInfo(4, 2), k_mix={"size": 8, "clusters": 2, "top_k": 2})
     low, high = jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0])
     views = jnp.stack([low, high] * 4)[:, None, None, :] * jnp.ones((8, 1, 4, 2))
+    fit_banks(policy, views[:, 0], (0.0, 1.0), seed=0)
+    mix = policy.step("k_mix")
+    first = int(mix.centroids[...][0, 0] < 0.5)
     policy(jax.random.key(0), views)
-    np.testing.assert_array_equal(mix.clusters[...], [0, 1] * 4)
+    np.testing.assert_array_equal(mix.clusters[...], [first, 1 - first] * 4)
     chosen = np.asarray(mix.partners(jax.random.key(2), views))[:, 0]
     assert set(chosen[::2]) <= {1, 3}  # the two oldest of the other cluster
     assert set(chosen[1::2]) <= {0, 2}
     with pytest.raises(ValueError, match="space must be one of normalised, raw, got 'x'"):
         bank.KMix(frames=4, mels=2, space="x")
+
+
+def test_k_mix_clusters_what_it_will_compare_whatever_normalises():
+    """A running normaliser has seen nothing yet: the training set's statistics stand in for it."""
+    mel = jnp.asarray(np.random.default_rng(0).normal(size=(200, 4, 6)) - 8)
+    for by in ("running", "dataset"):
+        policy = build(
+            "normalise,k_mix", PatchInfo(4, 6, statistics=(-8.0, 1.0)), normalise={"by": by}
+        )
+        fit_banks(policy, mel, (-8.0, 1.0), seed=0)
+        mix = policy.step("k_mix")
+        shares = np.bincount(bank.nearest((mel + 8).mean(axis=1), mix.centroids[...]), minlength=4)
+        assert shares.min() > 20  # of raw mels, all of which are far below zero, one takes all
+    with pytest.raises(ValueError, match="cannot cluster what normalise.by=patch_mean leaves"):
+        fit_banks(build("normalise,k_mix", normalise={"by": "patch_mean"}), mel, (0.0, 1.0), seed=0)

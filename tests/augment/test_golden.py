@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from policies import policy as build
 
-from cryjax.augment import build_policy, crop, mask, mix, noise, normalise, resize, shift
+from cryjax.augment import PatchInfo, crop, mask, mix, noise, normalise, resize, shift
 
 
 def test_mix_back_equals_the_original(golden):
@@ -36,18 +37,21 @@ def test_mix_back_mixes_powers_whatever_the_unit(log, units):
     far = mix.mix_with(1e4 * fg, 1e4 * bg, lam, adjust_energy=True, log=log)
     assert np.isfinite(far).all()
     with pytest.raises(ValueError, match="mix_back needs mels of log log10, db, ln, got 'none'"):
-        build_policy({"order": "mix_back,normalise"}, log="none")(jax.random.key(0), fg, bg)
+        build("mix_back,normalise", PatchInfo(20, 8, log="none"))(jax.random.key(0), fg, bg)
 
 
 def test_resized_crop_equals_the_original(golden):
     g = golden("uclser_rrc")
     boxes = jnp.asarray(g["boxes"], jnp.int32)
     patches = jnp.broadcast_to(jnp.asarray(g["patch"], jnp.float32), (len(boxes), 101, 96))
-    np.testing.assert_allclose(crop.resize_crop(patches, boxes), g["out"], atol=1e-5)
+    np.testing.assert_allclose(crop.resize_boxes(patches, boxes), g["out"], atol=1e-5)
 
 
 def test_what_is_cropped_is_computed_once_not_for_every_tap():
-    policy, mel = build_policy({"order": "mix_back,crop,normalise"}), jnp.zeros((4, 2, 20, 16))
+    policy, mel = (
+        build("mix_back,random_resized_crop,normalise", PatchInfo(20, 16)),
+        jnp.zeros((4, 2, 20, 16)),
+    )
     compiled = str(jax.jit(policy).lower(jax.random.key(0), mel, mel).compile().as_text())
     assert compiled.count(" conditional(") == 1
     assert compiled.count(" log(") == 1
@@ -114,10 +118,10 @@ def test_resize_crop_equals_torchs_bicubic(golden):
 
 def test_resize_crops_cover_the_published_ranges():
     mel = jnp.ones((4000, 16, 8))
-    got = resize.resize_crop(jax.random.key(0), mel)
+    got = resize.byola_resize_crop(jax.random.key(0), mel)
     assert not np.allclose(got, 1)  # some boxes reach beyond the patch
-    np.testing.assert_allclose(resize.resize_crop(jax.random.key(0), 0 * mel), 0)
-    whole = resize.resize_crop(jax.random.key(0), mel, canvas=1.0, scale=(1.0, 1.0))
+    np.testing.assert_allclose(resize.byola_resize_crop(jax.random.key(0), 0 * mel), 0)
+    whole = resize.byola_resize_crop(jax.random.key(0), mel, canvas=1.0, scale=(1.0, 1.0))
     np.testing.assert_allclose(whole, mel, atol=1e-5)
 
 
@@ -144,7 +148,7 @@ def test_running_norm_equals_the_original(golden, released, prefix):
     np.testing.assert_allclose(got, g[f"{prefix}_out"][:, 0].transpose(0, 2, 1), atol=2e-4)
     np.testing.assert_allclose(norm.mean[...], g[f"{prefix}_mean"][-1], rtol=1e-5)
     np.testing.assert_allclose(jnp.sqrt(norm.variance[...]), g[f"{prefix}_std"][-1], rtol=1e-4)
-    still = norm(views[-1])  # judging reads the statistics and leaves them
+    still = norm(views[-1])  # evaluation reads the statistics and leaves them
     np.testing.assert_allclose(still[0], got[-1], atol=1e-5)
 
 
@@ -156,15 +160,15 @@ def test_running_norm_freezes():
 
 def test_post_normalisation_is_torchs():
     views = 3 + 2 * jax.random.normal(jax.random.key(0), (4, 2, 5, 6))
-    got = normalise.post_normalise(jax.random.key(0), views)
+    got = normalise.post_normalise(views)
     np.testing.assert_allclose(got.mean(), 0, atol=1e-5)
     np.testing.assert_allclose(np.std(got, ddof=1), 1, rtol=1e-5)
 
 
-POLICY = {
-    "order": "mix_back,time_shift,frequency_shift,crop,time_reversal,time_warp,compress,"
-    "spec_augment,noise,blur,normalise,resize_crop,linear_fader,post_normalise"
-}
+POLICY = (
+    "mix_back,time_shift,frequency_shift,random_resized_crop,time_reversal,time_warp,compress,"
+    "spec_augment,gaussian_noise,blur,normalise,byola_resize_crop,linear_fader,post_normalise"
+)
 
 
 def views(batch=8, frames=101):
@@ -173,7 +177,7 @@ def views(batch=8, frames=101):
 
 @pytest.mark.slow
 def test_equal_keys_give_equal_views_and_views_differ():
-    policy, (mel, background) = build_policy(POLICY), views()
+    policy, (mel, background) = build(POLICY), views()
     once, again, other = (policy(jax.random.key(k), mel, background) for k in (0, 0, 1))
     np.testing.assert_array_equal(once, again)
     assert (once != other).any()
@@ -183,17 +187,16 @@ def test_equal_keys_give_equal_views_and_views_differ():
 
 def test_strength_zero_is_the_identity():
     mel, background = views()
-    calm = build_policy(
-        {
-            "order": "mix_back,crop,compress,spec_augment,noise,blur,linear_fader,normalise",
-            "mix_back": {"alpha": 0.0},
-            "blur": {"widest": 1},
-            "linear_fader": {"gain": 0.0},
-            "crop": {"scale": (1.0, 1.0), "ratio": (96 / 101, 96 / 101)},
-            "compress": {"low": 1.0},
-            "noise": {"max_std": 0.0},
-            "spec_augment": {"max_bands": 1, "max_frames": 1},
-        }
+    calm = build(
+        "mix_back,random_resized_crop,compress,spec_augment,gaussian_noise,blur,linear_fader,"
+        "normalise",
+        mix_back={"alpha": 0.0},
+        blur={"widest": 1},
+        linear_fader={"gain": 0.0},
+        random_resized_crop={"scale": (1.0, 1.0), "ratio": (96 / 101, 96 / 101)},
+        compress={"low": 1.0},
+        gaussian_noise={"max_std": 0.0},
+        spec_augment={"max_bands": 1, "max_frames": 1},
     )
     got = calm(jax.random.key(0), mel, background)
     np.testing.assert_allclose(got, mel, atol=1e-5)
@@ -201,7 +204,7 @@ def test_strength_zero_is_the_identity():
 
 @pytest.mark.slow
 def test_values_do_not_depend_on_the_number_of_devices():
-    policy, (mel, background) = build_policy(POLICY), views(batch=16)
+    policy, (mel, background) = build(POLICY), views(batch=16)
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     apply = jax.jit(policy)
@@ -209,14 +212,24 @@ def test_values_do_not_depend_on_the_number_of_devices():
     np.testing.assert_allclose(apply(jax.random.key(0), mel, background), sharded, atol=1e-6)
 
 
+def test_the_geometry_of_a_policy_moves_as_the_whole_does():
+    mel, _ = views()
+    moves = "time_shift,random_resized_crop,{}normalise"
+    whole = build(moves.format("gaussian_noise,"), gaussian_noise={"max_std": 1e-3})
+    moved = whole.geometry(jax.random.key(0), mel)
+    np.testing.assert_allclose(whole(jax.random.key(0), mel), moved, atol=5e-3)
+    assert np.abs(moved - mel).max() > 0.1
+    masked = build(moves.format("spec_augment,"))
+    got, clean = masked(jax.random.key(0), mel), masked.geometry(jax.random.key(0), mel)
+    assert 0.3 < (got == clean).mean() < 0.99  # masks are left out, the rest is the same
+
+
 def test_wrong_settings_are_named():
-    with pytest.raises(ValueError, match="got \\['nois'\\]; near: \\['noise'"):
-        build_policy({"order": "nois,normalise"})
-    with pytest.raises(ValueError, match="must name each once and normalise too"):
-        build_policy({"order": "noise"})
+    with pytest.raises(ValueError, match="got \\['nois'\\]; nearest: "):
+        build("nois,normalise")
+    with pytest.raises(ValueError, match="must name each step once, and normalise"):
+        build("gaussian_noise")
     with pytest.raises(ValueError, match=r"fill must be one of min, mean, zero, got 'max'"):
-        build_policy({"order": "spec_augment,normalise", "spec_augment": {"fill": "max"}})(
-            jax.random.key(0), views()[0]
-        )
-    with pytest.raises(ValueError, match="mix_back needs backgrounds"):
-        build_policy({"order": "mix_back,normalise"})(jax.random.key(0), views()[0])
+        build("spec_augment,normalise", spec_augment={"fill": "max"})(jax.random.key(0), views()[0])
+    with pytest.raises(ValueError, match="mix_back needs views of other clips"):
+        build("mix_back,normalise")(jax.random.key(0), views()[0])

@@ -12,7 +12,7 @@ from cryjax.spec import preset
 def make_corpus(tmp_path):
     """Writes a small prepared folder whose every frame says where it comes from."""
 
-    def make(lengths=(300, 150, 101, 60, 220, 180), name="corpus", split="train", labels="abc"):
+    def make(lengths=(300, 150, 101, 60, 220, 180), name="corpus", split=("train",), labels="abc"):
         folder = tmp_path / name
         folder.mkdir()
         spec = preset("uclser")
@@ -33,7 +33,7 @@ def make_corpus(tmp_path):
                 f"{i}.wav",
                 label=labels[i % len(labels)],
                 group=f"g{i}",
-                split=split,
+                split=split[i % len(split)],
                 extra={
                     "frames": str(len(m)),
                     "mel_sum": repr(float(m.astype(float).sum())),
@@ -48,6 +48,8 @@ def make_corpus(tmp_path):
             folder / "manifest.json",
             {
                 "schema": 1,
+                "corpus": name,
+                "split_rule": "holdout",
                 "spec": spec.to_json(),
                 "classes": sorted(set(labels)),
                 "shards": infos,

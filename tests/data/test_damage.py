@@ -9,9 +9,10 @@ import pytest
 from hypothesis import strategies as st
 
 from cryjax.data import shards
+from cryjax.data.batches import Sampling, make_batches
 from cryjax.data.cache import cache_root
+from cryjax.data.corpus import DataSettings, open_corpus
 from cryjax.data.manifest import load_manifest
-from cryjax.data.pipeline import Sampling, make_batches, open_corpus
 from cryjax.data.shards import decode_record, encode, load_shards
 from cryjax.spec import FeatureSpec, preset
 
@@ -41,19 +42,19 @@ def flip(folder, share):
 @pytest.mark.parametrize("source", ["cache", "shards"])
 def test_a_damaged_record_is_left_out_and_its_neighbours_are_whole(make_corpus, source, capsys):
     folder, _ = make_corpus(lengths=(300,) * 8, labels="abababab")
-    whole = open_corpus([str(folder)], source="shards")
+    whole = open_corpus([str(folder)], DataSettings(source="shards"))
     want = whole.frames.gather(np.arange(8), np.zeros(8, int), 50)
     flip(folder, 0.4)
-    corpus = open_corpus([str(folder)], source=source, max_damaged_share=0.2)
+    corpus = open_corpus([str(folder)], DataSettings(source=source, max_damaged_share=0.2))
     assert "1 of 8 records are damaged and left out" in capsys.readouterr().out
     (bad,) = corpus.damaged
     rows = corpus.rows(["train"])
     assert bad not in rows
     assert len(rows) == 7
     np.testing.assert_array_equal(corpus.frames.gather(rows, np.zeros(7, int), 50), want[rows])
-    stream = make_batches(corpus, rows, Sampling(50, backgrounds=True), batch_size=7, seed=0)
+    stream = make_batches(corpus, rows, Sampling(50, backgrounds="own"), batch_size=7, seed=0)
     assert bad not in np.concatenate([next(stream)["index"] for _ in range(3)])
-    again = open_corpus([str(folder)], source=source, max_damaged_share=0.2)
+    again = open_corpus([str(folder)], DataSettings(source=source, max_damaged_share=0.2))
     assert again.damaged == corpus.damaged
 
 
@@ -64,7 +65,7 @@ def test_more_damage_than_allowed_is_refused(make_corpus, source):
     with pytest.raises(
         ValueError, match=r"1 of 8 records are damaged.*max_damaged_share=0.0; copy"
     ):
-        open_corpus([str(folder)], source=source)
+        open_corpus([str(folder)], DataSettings(source=source, max_damaged_share=0.0))
     assert not list(cache_root(load_shards(folder)).glob("*/cache.json"))
 
 

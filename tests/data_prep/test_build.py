@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cryjax.data.pipeline import open_corpus
+from cryjax.data.corpus import open_corpus
 from cryjax.data.shards import load_shards
 from data_prep import audit, build
 from data_prep.main import prepare
@@ -133,10 +133,19 @@ def test_the_audit_finds_shared_groups_and_copies(source, tmp_path):
     wave, rate = soundfile.read(source / "cry" / "0.wav")
     for i in range(8):  # the same recording under other names
         soundfile.write(source / "cry" / f"copy{i}.wav", wave, rate)
-    run(source, tmp_path / "copies")
+    run(source, tmp_path / "copies", duplicates="keep")
     text, leaks = audit.audit(str(tmp_path / "copies"), ["label"])
     assert leaks == 1
     assert "cry/copy" in text
+    for handling, clips in (("group", 20), ("drop", 12)):  # the shards are used again
+        run(source, tmp_path / "copies", duplicates=handling)
+        text, leaks = audit.audit(str(tmp_path / "copies"), ["label"])
+        assert leaks == 0
+        shards = load_shards(tmp_path / "copies")
+        assert len(shards.rows(["*"])) == clips
+        note = shards.info["notes"][0]
+        assert note.startswith("8 clips are exact copies of 1 others")
+        assert note in (tmp_path / "copies" / "summary.txt").read_text()
 
 
 def test_the_audit_finds_groups_on_both_sides(source, tmp_path):

@@ -103,7 +103,7 @@ def test_icbhi_has_a_row_a_cycle_and_a_strict_split(tmp_path):
     )
     with pytest.raises(ValueError, match="'156'"):
         make_splits(clips, "official", 0)
-    strict, _ = make_splits(clips, "official_strict", 0)
+    strict = make_splits(clips, "official_strict", 0).clips
     assert not shared_groups(strict)
     assert {c.group for c in strict if c.split == "train"} == {"101"}
     assert {c.group for c in strict if c.split == "test"} == {"102", "156"}

@@ -31,7 +31,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, first):
         for i in range(first, first + 4):
             t = np.arange(24000) / 16000
-            wave = 0.5 * np.sin(2 * np.pi * (300, 900)[i % 2] * t)
+            wave = 0.5 * np.sin(2 * np.pi * ((300, 900)[i % 2] + i) * t)
             yield i, {"audio": wave.astype(np.float32), "sample_rate": 16000, "label": i % 2,
                       "speaker_id": f"s{i}"}
 '''

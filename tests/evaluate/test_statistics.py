@@ -1,57 +1,63 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 from sklearn import metrics as sk
 
+from cryjax.evaluate import statistics
 from cryjax.evaluate.metrics import NAMES, confusion, score
-from cryjax.evaluate.scoring import Scored, average_over, softmax, to_groups
+from cryjax.evaluate.outcomes import Outcome
+from cryjax.evaluate.report.tables import cell, main_table, mode_cell, summarise
+from cryjax.evaluate.scoring import Scored, average_over, softmax
 from cryjax.evaluate.statistics import (
     group_bootstrap,
     over_seeds,
     paired_bootstrap,
     weighted_scores,
 )
-from cryjax.evaluate.table import Outcome, as_markdown, cell, summarise
 
 
 def predictions(n=60, classes=3, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, n)
     logits = rng.normal(size=(n, classes)) + 1.2 * np.eye(classes)[labels]
-    return softmax(np.round(logits, 1)), labels, rng.integers(0, 20, n).astype(str)
+    return Scored.of(softmax(np.round(logits, 1)), labels, rng.integers(0, 20, n).astype(str))
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_weighted_scores_equal_scikit_learn_with_repeated_rows(classes):
-    scores, labels, _ = predictions(classes=classes)
-    weights = np.random.default_rng(1).integers(0, 3, (4, len(labels))).astype(float)
+    scored = predictions(classes=classes)
+    weights = np.random.default_rng(1).integers(0, 3, (4, len(scored.labels))).astype(float)
     weights[0] = 1
-    got = weighted_scores(scores, labels, weights)
+    got = weighted_scores(scored, weights)
     for i, w in enumerate(weights):
-        rows = np.repeat(np.arange(len(labels)), w.astype(int))
-        want = score(scores[rows], labels[rows])
+        want = score(scored.select(np.repeat(np.arange(len(w)), w.astype(int))))
         for name in NAMES:
             np.testing.assert_allclose(got[name][i], want[name], rtol=1e-9, err_msg=name)
 
 
 def test_scores_are_scikit_learns():
-    scores, labels, _ = predictions()
-    got = score(scores, labels)
+    scored = predictions()
+    scores, labels = scored.scores, scored.labels
+    got = score(scored)
     assert got["balanced_accuracy"] == sk.balanced_accuracy_score(labels, scores.argmax(axis=1))
     want = sk.roc_auc_score(labels, scores, multi_class="ovr", average="macro")
     np.testing.assert_allclose(got["auc"], want)
-    assert confusion(scores, labels).sum() == len(labels)
-    assert np.isnan(score(scores[labels == 0], labels[labels == 0])["auc"])
+    assert confusion(scored).sum() == len(labels)
+    assert np.isnan(score(scored.select(labels == 0))["auc"])
 
 
 def test_the_group_bootstrap_equals_its_slow_statement():
-    scores, labels, groups = predictions()
-    fast = group_bootstrap([(scores[None], labels, groups)], resamples=400, seed=3)
+    scored = predictions()
+    groups, names = scored.groups, np.unique(scored.groups)
+    fast = group_bootstrap([[scored]], resamples=400, seed=3)
     rng, values = np.random.default_rng(4), []
-    names = np.unique(groups)
     for _ in range(400):
         rows = np.concatenate([np.flatnonzero(groups == g) for g in rng.choice(names, len(names))])
-        values.append(score(scores[rows], labels[rows])["accuracy"])
+        values.append(score(scored.select(rows))["accuracy"])
     np.testing.assert_allclose(fast["accuracy"], np.percentile(values, [2.5, 97.5]), atol=0.03)
 
 
@@ -61,8 +67,10 @@ def test_groups_widen_the_interval_beyond_that_of_rows():
     right = np.repeat(rng.random(10) < 0.6, 30)  # whole groups are right or wrong
     labels = rng.integers(0, 2, 300)
     scores = np.eye(2)[np.where(right, labels, 1 - labels)]
-    wide = group_bootstrap([(scores[None], labels, group.astype(str))])["accuracy"]
-    narrow = group_bootstrap([(scores[None], labels, np.arange(300).astype(str))])["accuracy"]
+    by_group, by_row = (
+        Scored.of(scores, labels, names.astype(str)) for names in (group, np.arange(300))
+    )
+    wide, narrow = (group_bootstrap([[scored]])["accuracy"] for scored in (by_group, by_row))
     assert wide[1] - wide[0] > 3 * (narrow[1] - narrow[0])
 
 
@@ -73,7 +81,7 @@ def test_one_group_has_no_interval_and_folds_of_one_group_are_drawn_whole():
         labels = np.arange(10) % 2
         hit = np.arange(10) < 10 * share
         scores = np.eye(2)[np.where(hit, labels, 1 - labels)]
-        parts.append((scores[None], labels, np.full(10, str(share))))
+        parts.append([Scored.of(scores, labels, np.full(10, str(share)))])
     assert np.isnan(group_bootstrap(parts[:1])["accuracy"]).all()
     assert "[-]" in cell({"mean": 0.2, "standard_error": np.nan, "interval": [np.nan, np.nan]})
     draws = np.random.default_rng(1).choice(right, (20_000, 3)).mean(axis=1)
@@ -84,37 +92,31 @@ def test_one_group_has_no_interval_and_folds_of_one_group_are_drawn_whole():
 def test_seed_spread_and_group_interval_are_apart():
     assert over_seeds([0.5, 0.7]) == (0.6, pytest.approx(0.1))
     assert np.isnan(over_seeds([0.5])[1])
-    scores, labels, groups = predictions()
-    rows = np.arange(len(labels))
-    outcomes = [
-        Outcome("linear", s, f, rows, Scored(scores, labels, groups)) for s in (0, 1) for f in "ab"
-    ]
+    scored = predictions()
+    rows = np.arange(len(scored.labels))
+    outcomes = [Outcome("linear", s, f, rows, scored, scored) for s in (0, 1) for f in "ab"]
     (row,) = summarise(outcomes)
-    assert (row["seeds"], row["folds"], row["groups"]) == (2, 2, 2 * len(set(groups)))
+    assert (row["seeds"], row["folds"], row["groups"]) == (2, 2, 2 * len(set(scored.groups)))
     assert row["accuracy"]["standard_error"] == 0
     low, high = row["accuracy"]["interval"]
     assert low < row["accuracy"]["mean"] < high
-    assert "±" in as_markdown([row], "t")
+    assert "±" in main_table([row], "t").as_markdown()
 
 
 def test_windows_average_to_clips_and_clips_to_groups():
     scores = np.array([[1.0, 0], [0, 1], [0, 1]])
     np.testing.assert_allclose(average_over(scores, np.array([0, 0, 1]), 2), [[0.5, 0.5], [0, 1]])
-    merged, labels, groups = to_groups(
-        scores, np.array([0, 0, 1]), np.array(["baby1", "baby1", "baby1"])
-    )
-    np.testing.assert_allclose(merged, [[0.5, 0.5], [0, 1]])
-    assert labels.tolist() == [0, 1]
-    assert groups.tolist() == ["baby1", "baby1"]
+    merged = Scored.of(scores, np.array([0, 0, 1]), np.full(3, "baby1")).at("group")
+    np.testing.assert_allclose(merged.scores, [[0.5, 0.5], [0, 1]])
+    assert merged.labels.tolist() == [0, 1]
+    assert merged.groups.tolist() == ["baby1", "baby1"]
 
 
 def test_the_paired_bootstrap_sees_a_difference_that_separate_intervals_hide():
-    scores, labels, groups = predictions(n=300)
-    rng = np.random.default_rng(3)
-    worse = softmax(
-        np.log(scores) - 0.25 * np.eye(3)[labels] + 0.05 * rng.normal(size=scores.shape)
-    )
-    ours, theirs = ([(s[None], labels, groups)] for s in (scores, worse))
+    scored = predictions(n=300)
+    noise = 0.05 * np.random.default_rng(3).normal(size=scored.scores.shape)
+    worse = softmax(np.log(scored.scores) - 0.25 * np.eye(3)[scored.labels] + noise)
+    ours, theirs = [[scored]], [[Scored.of(worse, scored.labels, scored.groups)]]
     gain = paired_bootstrap(ours, theirs, resamples=500)["accuracy"]
     alone = [group_bootstrap(p, resamples=500)["accuracy"] for p in (ours, theirs)]
     assert alone[0][0] < alone[1][1]  # the intervals overlap
@@ -123,11 +125,11 @@ def test_the_paired_bootstrap_sees_a_difference_that_separate_intervals_hide():
     nothing = paired_bootstrap(ours, ours, resamples=200)["auc"]
     assert nothing == (0.0, 0.0, 1.0)
     with pytest.raises(ValueError, match="the same recordings in one order"):
-        paired_bootstrap(ours, [(worse[None], labels[::-1], groups)])
+        paired_bootstrap(ours, [[Scored.of(worse, scored.labels[::-1], scored.groups)]])
 
 
-def auc_alone(scores, labels, weights):
-    found = weighted_scores(scores, labels, weights)
+def auc_alone(scored, weights):
+    found = weighted_scores(scored, weights)
     return {name: found[name] for name in ("accuracy", "auc")}
 
 
@@ -141,9 +143,70 @@ def test_intervals_cover_the_truth():
         score = rng.normal(size=groups) + distance * (labels - 0.5)
         labels, score = labels.repeat(2), score.repeat(2) + 1e-3 * rng.normal(size=2 * groups)
         both = softmax(np.stack([-score, score], axis=1))
-        part = (both[None], labels, np.arange(groups).repeat(2).astype(str))
-        found = group_bootstrap([part], auc_alone, resamples=400)
+        part = Scored.of(both, labels, np.arange(groups).repeat(2).astype(str))
+        found = group_bootstrap([[part]], auc_alone, resamples=400)
         for name, value in truth.items():
             covered[name] += int(found[name][0] <= value <= found[name][1])
     for name, count in covered.items():
         assert 0.92 <= count / simulations <= 0.98, (name, count / simulations)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 40])
+def test_the_two_ways_to_count_pairs_agree(classes):
+    scored = predictions(n=400, classes=classes)
+    weights = np.random.default_rng(1).integers(0, 3, (5, 400)).astype(float)
+    for c in range(classes):
+        args = scored.scores[:, c], scored.labels == c, weights
+        np.testing.assert_allclose(
+            statistics._won_one_by_one(*args), statistics._won_in_order(*args), rtol=1e-12
+        )
+
+
+MANY_CLASSES = """
+import resource, sys
+import numpy as np
+from cryjax.evaluate.estimates import Run, estimate
+from cryjax.evaluate.scoring import Scored
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+rng, classes = np.random.default_rng(0), 1251
+labels = np.arange(3 * classes) % classes
+scores = rng.random((len(labels), classes))
+groups = (labels // 10).astype(str)
+found = estimate([Run("test", 0, Scored.of(scores / scores.sum(1, keepdims=True), labels, groups))])
+print(*found["auc"]["interval"])
+"""
+
+
+@pytest.mark.slow
+def test_1251_speakers_with_2000_resamples_fit_into_2_gib():
+    command = [sys.executable, "-c", MANY_CLASSES]
+    threads = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=os.environ | threads
+    )
+    assert done.returncode == 0, done.stderr
+    low, high = map(float, done.stdout.split())
+    assert 0.45 < low < high < 0.55
+
+
+def test_a_diverged_run_is_counted_and_left_out():
+    scored = predictions()
+    broken = scored._replace(scores=np.full_like(scored.scores, np.nan))
+    assert np.isnan(list(score(broken).values())).all()
+    rows = np.arange(len(scored.labels))
+    runs = (scored, broken, scored)
+    outcomes = [Outcome("linear", i, "test", rows, s, s) for i, s in enumerate(runs)]
+    (row,) = summarise(outcomes)
+    assert (row["diverged"], row["runs"], row["seeds"]) == (1, 3, 3)
+    assert row["auc"]["mean"] == pytest.approx(score(scored)["auc"])
+    assert mode_cell(row) == "linear (1 of 3 runs diverged)"
+    (row,) = summarise(outcomes[1:2])
+    assert cell(row["auc"]) == "-"
+
+
+def test_one_fit_is_one_fit_and_has_no_spread():
+    scored = predictions()
+    (row,) = summarise([Outcome("linear", 0, "test", np.arange(60), scored, scored)])
+    assert np.isnan(row["auc"]["standard_error"])
+    assert "±" not in cell(row["auc"])

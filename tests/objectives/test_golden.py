@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from policies import policy
 
-from cryjax.augment import build_policy
 from cryjax.models import VGGLike
-from cryjax.models.heads import CosineClassifier, Projector, Similarity
+from cryjax.models.heads import CosineClassifier, Projector, ProjectorSettings, Similarity
 from cryjax.objectives import OBJECTIVES, losses
+from cryjax.objectives.slicer import SLICERSettings
+from cryjax.objectives.supervised import SupervisedSettings
 
 
 def close(got, want):
@@ -22,10 +24,10 @@ def arrays(g, *names):
     return [jnp.asarray(g[name], jnp.float32) for name in names]
 
 
-def small(name, **settings):
+def small(settings, **more):
     rngs = nnx.Rngs(0)
     encoder = VGGLike(16, width=2, rngs=rngs)
-    return OBJECTIVES[name](encoder, build_policy({"order": "normalise"}), rngs=rngs, **settings)
+    return OBJECTIVES[type(settings)](encoder, policy(), settings, rngs=rngs, **more)
 
 
 @pytest.mark.parametrize("order", ["clean", "sequential"])
@@ -33,14 +35,14 @@ def test_slicers_instance_loss_queue_and_gradients(golden, order):
     g = golden("slicer_instance_loss")
     q_a, q_b, k_a, k_b = arrays(g, "q_a", "q_b", "k_a", "k_b")
     update = "after_both" if order == "clean" else "sequential"
-    objective = small("slicer", queue=96, queue_update=update)
+    objective = small(SLICERSettings(queue=96, queue_update=update))
     graphdef, state = nnx.split(objective)
     state = nnx.to_pure_dict(state)
 
     def loss(q_a, q_b):
         objective = nnx.merge(graphdef, state)
         objective.queue.items[...] = jnp.asarray(g["queue0"].T, jnp.float32)
-        rows = objective._instances((q_a, q_b), (k_a, k_b))
+        rows = objective._instance_rows((q_a, q_b), (k_a, k_b))
         return rows.mean(), (objective.queue.items[...], objective.queue.at[...])
 
     grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
@@ -90,8 +92,8 @@ def test_barlow_and_its_gradients(golden, variant, on, off):
 
 def test_barlow_through_its_projector(golden):
     g = golden("delores_s_loss")
-    settings = {"hidden": 40, "dim": 40, "layers": 3, "use_bias": False}
-    projector = Projector(32, **settings, rngs=nnx.Rngs(0))
+    settings = ProjectorSettings(hidden=40, dim=40, layers=3, use_bias=False)
+    projector = Projector(32, settings, rngs=nnx.Rngs(0))
     norms: Any = projector.norms
     for i in range(2):
         projector.hidden[i].kernel[...] = jnp.asarray(g[f"proj_w{i}"].T, jnp.float32)
@@ -143,7 +145,7 @@ def test_colas_bilinear_similarity_and_its_gradients(golden):
 
     def loss(params, a, p):
         scores = nnx.merge(graphdef, params)(a, p)
-        return losses.row_contrast(scores).mean(), scores
+        return losses.info_nce(scores).mean(), scores
 
     (value, scores), grads = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
         params, *arrays(g, "dense_anchor", "dense_positive")
@@ -159,7 +161,7 @@ def test_colas_cosine_similarity_and_its_gradients(golden):
 
     def loss(a, p):
         scores = losses.l2_normalise(a) @ losses.l2_normalise(p).T / 0.2
-        return losses.row_contrast(scores).mean(), scores
+        return losses.info_nce(scores).mean(), scores
 
     grad = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
     (value, scores), grads = grad(*arrays(g, "dense_anchor", "dense_positive"))
@@ -193,7 +195,7 @@ def test_ubenwas_cosine_head_and_angular_margin(golden):
     logits = losses.additive_angular_margin(head(emb), targets, margin=0.2, scale=30.0)
     value = losses.soft_cross_entropy(logits, targets)
     np.testing.assert_allclose(value, g["head_aam_m0p2_s30"], rtol=1e-5)
-    objective = small("supervised", class_weights=[1.0, 1.0], head="cosine")
+    objective = small(SupervisedSettings(head="cosine"), class_weights=[1.0, 1.0])
     objective.encoder, objective.head = Given(emb), head
     batch = {"mel": jnp.zeros((5, 1, 4, 16)), "label": labels}
     np.testing.assert_allclose(objective.loss(batch, jax.random.key(0))[0], value, rtol=1e-5)

@@ -107,7 +107,7 @@ def test_the_queue_in_blocks_is_one_cross_entropy_and_gets_no_gradient(monkeypat
         return -jax.nn.log_softmax(logits)[:, 0].mean()
 
     def ours(query, queue):
-        return losses.queue_contrast(query, key, queue, temperature=0.07).mean()
+        return losses.info_nce_with_queue(query, key, queue, temperature=0.07).mean()
 
     value, (grad, to_queue) = jax.value_and_grad(ours, argnums=(0, 1))(query, queue)
     np.testing.assert_allclose(value, whole(query), rtol=1e-6)

@@ -5,14 +5,14 @@ from cryjax.tasks import transfer as transfer_task
 
 
 @pytest.fixture(scope="session")
-def judged(smoke, trained, tmp_path_factory):
-    """A judged run: its workdir and config."""
-    workdir = tmp_path_factory.mktemp("judged")
-    config = smoke(
+def evaluated(smoke, trained, tmp_path_factory):
+    """An evaluation of the trained encoder: its workdir and settings."""
+    workdir = tmp_path_factory.mktemp("evaluated")
+    settings = smoke(
         transfer,
         checkpoint=str(trained),
         seeds=2,
-        modes="majority,knn,random_knn,linear,linear_bn,finetune",
+        modes="majority,mel_statistics,knn,random_knn,linear,linear_bn,finetune",
     )
-    transfer_task.run(config, workdir)
-    return workdir, config
+    transfer_task.run(settings, workdir)
+    return workdir, settings

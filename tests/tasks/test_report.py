@@ -30,11 +30,11 @@ window.addEventListener("load", () => {
 
 
 @pytest.fixture(scope="module")
-def seen(judged, tmp_path_factory):
+def seen(evaluated, tmp_path_factory):
     if BROWSER is None:
         pytest.skip("no chromium on this machine")
     folder = tmp_path_factory.mktemp("browser")
-    page = (judged[0] / "report.html").read_text()
+    page = (evaluated[0] / "report.html").read_text()
     (folder / "wrapper.html").write_text(WRAPPER.replace("PAGE", html.escape(page, quote=True)))
     done = subprocess.run(
         [

@@ -1,38 +1,44 @@
-"""Every task on real small data: resumption, judging, export, the report."""
+"""Every task on real small data: resumption, evaluation, export, the report."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from configs import export, knn, simclr, suite, transfer
-from cryjax.evaluate.embed import embedded_corpus
+from cryjax.data.pool import open_pool, open_training_data
+from cryjax.encoder import load
+from cryjax.evaluate.embeddings import embedded_corpus
+from cryjax.evaluate.outcomes import outcome_key, trained_meta
+from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.task import open_tasks
+from cryjax.settings import from_dict
 from cryjax.tasks import TASKS
 from cryjax.tasks import export as export_task
 from cryjax.tasks import pretrain as pretrain_task
 from cryjax.tasks import suite as suite_task
 from cryjax.tasks import transfer as transfer_task
-from cryjax.tasks.judged import prepare
-from cryjax.tasks.training import make_probe
-from cryjax.train.checkpoint import load_meta, load_model
+from cryjax.train.checkpoint import load_meta, save_model
 from cryjax.train.log import load_metrics
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 def arrays(workdir, step):
-    encoder, projector, _ = load_model(workdir, step)
-    from flax import nnx
-
-    return jax.tree.leaves(nnx.state(encoder)) + jax.tree.leaves(nnx.state(projector))
+    encoder = load(workdir, step)
+    return [x for m in (encoder.module, encoder.projector) for x in jax.tree.leaves(nnx.state(m))]
 
 
 def test_a_stopped_and_resumed_run_is_the_straight_run(smoke, trained, tmp_path, interrupted):
@@ -67,7 +73,7 @@ def test_kill_minus_nine_at_any_moment_loses_no_bit(prepared, tmp_path):
             "--config.encoder.width=4",
             "--config.save_every=3",
             "--config.log.every=1",
-            "--config.knn.every=0",
+            "--config.knn.every=None",
         ]
 
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -95,41 +101,44 @@ def test_another_config_in_the_same_workdir_is_refused(smoke, trained):
 
 def test_the_checkpoint_says_where_it_comes_from(trained):
     meta = load_meta(trained)
-    assert meta["parts"] == ["encoder", "projector"]
-    assert meta["selected_by"] == "knn_balanced_accuracy"
-    assert meta["data"][0]["corpus"] == "csv"
-    assert all(group.startswith("csv/g") for group in meta["pretrained_groups"])
+    assert meta.parts == ("encoder", "projector")
+    assert meta.selected_by == "knn_balanced_accuracy"
+    assert meta.data[0]["corpus"] == "csv"
+    assert all(group.startswith("csv/g") for group in meta.train_groups)
+    assert len(meta.train_audio) > 10
     with pytest.raises(FileNotFoundError, match="no checkpoint; give the --workdir"):
         load_meta(trained.parent)
 
 
-def test_a_probe_reads_embeddings_made_once_unless_it_augments(judged, smoke, trained):
-    _, config = judged
-    there = prepare(config)
-    h, owner = there.embeddings("linear", 0)
-    kept = embedded_corpus(there.corpus, there.rows, h, owner)
+def test_a_probe_reads_embeddings_made_once_unless_it_augments(evaluated, smoke, trained):
+    _, settings = evaluated
+    (task,) = open_tasks(settings)
+    made, rows = task.embeddings(task.encoder("pretrained", 0)), task.split.rows
+    kept, owner = embedded_corpus(task.corpus, rows, made), made.window_to_clip
     own = np.concatenate([np.arange(n) for n in np.bincount(owner)])
-    np.testing.assert_array_equal(kept.frames.gather(there.rows[owner], own, 1)[:, 0], h)
-    assert there.embeddings("linear_bn", 1)[0] is h  # one encoder, one pass
-    assert there.embeddings("random_knn", 1)[0] is not h
-    noisy = smoke(transfer, checkpoint=str(trained), **{"augment.order": "noise,normalise"})
-    for chosen, frames in ((config, 1), (noisy, config["data"]["frames"])):
-        probe = make_probe("linear", prepare(chosen))
-        assert probe.settings.frames == frames
+    np.testing.assert_array_equal(kept.frames.gather(rows[owner], own, 1)[:, 0], made.h)
+    assert task.embeddings(task.encoder("pretrained", 1)) is made  # one encoder, one pass
+    assert task.embeddings(task.encoder("random", 1)) is not made
+    order = {"augment.order": "gaussian_noise,normalise"}
+    (noisy,) = open_tasks(smoke(transfer, checkpoint=str(trained), **order))
+    for opened, frames in ((task, 1), (noisy, settings.data.frames)):
+        linear: Any = PROTOCOLS["linear"]
+        assert linear.trainer(opened, 0).windows.frames == frames
 
 
-def test_judging_writes_table_predictions_and_a_report(judged):
-    workdir, _ = judged
+def test_an_evaluation_writes_table_predictions_and_a_report(evaluated):
+    workdir, _ = evaluated
     metrics = json.loads((workdir / "metrics.json").read_text())
     rows = {row["mode"]: row for row in metrics["table"]["recording"]}
-    assert set(rows) == {"majority", "knn", "random_knn", "linear", "linear_bn", "finetune"}
+    modes = "majority mel_statistics knn random_knn linear linear_bn finetune"
+    assert list(rows) == modes.split()
     assert rows["majority"]["balanced_accuracy"]["mean"] == 0.5
     assert (rows["linear"]["seeds"], rows["knn"]["seeds"]) == (2, 1)
     assert metrics["about"]["test groups seen (unlabelled) in pre-training"].startswith("0 of")
     with (workdir / "predictions.csv").open() as file:
         predictions = list(csv.DictReader(file))
     n = metrics["about"]["clips"]["test"]
-    assert len(predictions) == n * (1 + 1 + 2 * 4)
+    assert len(predictions) == n * (3 + 2 * 4)
     assert all(abs(float(p["p_noise"]) + float(p["p_tone"]) - 1) < 1e-5 for p in predictions)
     page = (workdir / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
@@ -137,24 +146,147 @@ def test_judging_writes_table_predictions_and_a_report(judged):
     assert "https://" not in page
 
 
-def test_a_finished_mode_is_not_run_again(judged, monkeypatch):
-    workdir, config = judged
-    monkeypatch.setattr(transfer_task, "_runner", lambda *_: pytest.fail("ran again"))
-    transfer_task.run(config, workdir)
+def test_a_finished_mode_is_not_run_again(evaluated, monkeypatch):
+    workdir, settings = evaluated
+    for protocol in {type(p) for p in PROTOCOLS.values()}:
+        monkeypatch.setattr(protocol, "run", lambda *_: pytest.fail("ran again"))
+    transfer_task.run(settings, workdir)
 
 
-def test_an_export_is_accepted_wherever_a_checkpoint_is(smoke, trained, judged, tmp_path):
+def test_another_checkpoint_at_the_same_path_is_evaluated_anew(smoke, trained, tmp_path):
+    """Outcomes were reused by file name: the old numbers came back."""
+    path = tmp_path / "checkpoint"
+    shutil.copytree(trained, path)
+    settings = smoke(transfer, checkpoint=str(path), modes="knn,linear_bn", save_best=True)
+    transfer_task.run(settings, tmp_path / "run")
+    old = (tmp_path / "run" / "predictions.csv").read_text()
+    first = load(tmp_path / "run" / "best" / "linear_bn-seed0")
+    shutil.rmtree(path)
+    pretrain_task.run(smoke(simclr, seed=7), path)
+    transfer_task.run(settings, tmp_path / "run")
+    assert (tmp_path / "run" / "predictions.csv").read_text() != old
+    second = load(tmp_path / "run" / "best" / "linear_bn-seed0")
+    assert second.meta.started_from == load(path).fingerprint != first.meta.started_from
+    shutil.rmtree(path)
+    shutil.copytree(trained, path)
+    transfer_task.run(settings, tmp_path / "run")
+    assert (tmp_path / "run" / "predictions.csv").read_text() == old
+    again = load(tmp_path / "run" / "best" / "linear_bn-seed0")
+    assert again.meta.started_from == first.meta.started_from
+
+
+def test_the_pool_is_part_of_the_encoder(smoke, tmp_path):
+    """`pool` was no part of the cache's key: every choice gave the same table."""
+    settings = {"encoder.name": "audio_ntt", "encoder.width": 16}
+    (task,) = open_tasks(smoke(transfer, **settings))
+    fresh = task.encoder("random", 5)
+    save_model(tmp_path / "ntt", {"encoder": fresh.module}, fresh.meta)
+    means = {}
+    for pool in (None, "mean", "max_mean"):
+        (task,) = open_tasks(smoke(transfer, checkpoint=str(tmp_path / "ntt"), pool=pool))
+        for weights in ("pretrained", "random"):
+            opened = task.encoder(weights, 0)
+            means[pool, weights] = task.embeddings(opened).h
+            assert opened.meta.encoder.pool == pool
+        assert trained_meta("finetune", task, 1).encoder.pool == pool
+        keys = {m: outcome_key(m, task, 0) for m in ("knn", "random_knn", "scratch", "finetune")}
+        means[pool, "keys"] = keys
+    for weights in ("pretrained", "random"):
+        np.testing.assert_array_equal(means[None, weights], means["max_mean", weights])
+        assert np.abs(means["mean", weights] - means["max_mean", weights]).max() > 1e-3
+    assert all(means["mean", "keys"][m] != key for m, key in means["max_mean", "keys"].items())
+    typo = smoke(transfer, checkpoint=str(tmp_path / "ntt"), pool="meen")
+    with pytest.raises(ValueError, match="must be one of max_mean, mean, got 'meen'"):
+        next(open_tasks(typo))
+
+
+def test_windows_are_the_checkpoints_unless_asked_otherwise(smoke, trained, tmp_path):
+    checkpoint = str(trained)
+    (own,) = open_tasks(smoke(transfer, checkpoint=checkpoint, **{"data.frames": None}))
+    assert own.windows == load(trained).windows
+    (asked,) = open_tasks(smoke(transfer, checkpoint=checkpoint, **{"data.frames": 30}))
+    assert (asked.windows.frames, asked.windows.hop_frames) == (30, 15)
+    other = smoke(transfer, checkpoint=checkpoint, **{"augment.normalise.by": "patch_mean"})
+    with pytest.raises(ValueError, match="'patch_mean' and the checkpoint was trained with"):
+        next(open_tasks(other))
+
+
+def test_whole_recordings_are_an_option_of_every_protocol(smoke, trained, tmp_path):
+    modes = "majority,mel_statistics,knn,knn_within,logistic,linear,linear_bn"
+    settings = smoke(transfer, checkpoint=str(trained), modes=modes, **{"data.whole": True})
+    transfer_task.run(settings, tmp_path)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert found["about"]["windows"] == "none: recordings in one piece"
+    (task,) = open_tasks(settings)
+    made = task.embeddings(task.encoder("pretrained", 0))
+    assert len(made.h) == len(task.split.rows)
+
+
+def test_one_diverged_evaluation_does_not_end_the_others(smoke, trained, tmp_path):
+    rate = {"probe.finetune.optim.learning_rate": 1e30, "probe.finetune.optim.name": "sgd"}
+    modes = "majority,finetune,knn"
+    settings = smoke(transfer, checkpoint=str(trained), modes=modes, save_best=True, **rate)
+    transfer_task.run(settings, tmp_path)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    rows = {row["mode"]: row for row in found["table"]["recording"]}
+    assert (rows["finetune"]["diverged"], rows["finetune"]["runs"]) == (1, 1)
+    assert np.isnan(rows["finetune"]["auc"]["mean"])
+    assert rows["knn"]["auc"]["mean"] > 0
+    assert "finetune (1 of 1 runs diverged)" in (tmp_path / "results.md").read_text()
+    assert not (tmp_path / "best" / "finetune-seed0").exists()
+
+
+def test_a_protocol_is_one_file_and_one_table_line(smoke, tmp_path, monkeypatch):
+    """What the README's three steps say, with a protocol that always names the last class."""
+    from cryjax.evaluate.protocols.base import EvaluationProtocol, Predictions
+
+    @dataclasses.dataclass(frozen=True)
+    class LastClass(EvaluationProtocol):
+        def settings(self, task):
+            return {}
+
+        def run(self, task, seed, log=None):
+            scores = np.eye(len(task.corpus.classes))[-1]
+            n = {part: len(rows) for part, rows in task.split.parts().items()}
+            val, test = (task.scored(p, np.tile(scores, (n[p], 1))) for p in ("val", "test"))
+            return Predictions(val, test)
+
+    named = LastClass("the last class", weights="none", deterministic=True)
+    monkeypatch.setitem(PROTOCOLS, "last_class", named)
+    transfer_task.run(smoke(transfer, modes="majority,last_class"), tmp_path)
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["mode"] == "last_class"]
+    assert {row["predicted"] for row in rows} == {"tone"}
+
+
+def test_a_run_can_be_extended_and_its_data_moved(smoke, trained, prepared, tmp_path, capsys):
+    """More steps, and the same fingerprint in another folder, are the same run."""
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.copytree(prepared, tmp_path / "moved")
+    longer = smoke(simclr, steps=5)
+    data = dataclasses.replace(longer.data, dirs=(str(tmp_path / "moved"),))
+    pretrain_task.run(dataclasses.replace(longer, data=data), tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "continuing at step 4 of 5" in said
+    assert "extended from 4 to 5 steps: the step schedule is that of the longer run" in said
+    assert load_metrics(tmp_path / "run")[-1]["step"] == 5
+    with pytest.raises(ValueError, match="config.steps: 5 there, 3 here"):
+        pretrain_task.run(smoke(simclr, steps=3), tmp_path / "run")
+
+
+def test_an_export_is_accepted_wherever_a_checkpoint_is(smoke, trained, evaluated, tmp_path):
     config = export.get_config().to_dict() | {"checkpoint": str(trained)}
-    export_task.run(config, tmp_path / "export")
-    _, projector, meta = load_model(tmp_path / "export")
-    assert projector is None
-    assert meta["exported_from"] == str(trained)
+    export_task.run(from_dict(export_task.ExportSettings, config), tmp_path / "export")
+    exported = load(tmp_path / "export")
+    assert exported.projector is None
+    assert exported.fingerprint == load(trained).fingerprint
     again = smoke(knn, checkpoint=str(tmp_path / "export"), modes="knn")
     transfer_task.run(again, tmp_path / "knn")
-    old = np.load(judged[0] / "outcomes" / "knn-seed0.npz")["test"]
-    np.testing.assert_array_equal(old, np.load(tmp_path / "knn/outcomes/knn-seed0.npz")["test"])
+    (old,), (new,) = (d.glob("outcomes/knn-seed0-*.npz") for d in (evaluated[0], tmp_path / "knn"))
+    np.testing.assert_array_equal(np.load(old)["test"], np.load(new)["test"])
+    assert old.name == new.name  # the same encoder by its fingerprint: the same outcome
     z = {"knn.features": "z", "checkpoint": str(tmp_path / "export"), "modes": "knn"}
-    with pytest.raises(ValueError, match="exports hold no projector"):
+    with pytest.raises(ValueError, match="needs the projector of a pre-training checkpoint"):
         transfer_task.run(smoke(knn, **z), tmp_path / "z")
 
 
@@ -171,21 +303,48 @@ def test_groups_on_both_sides_are_refused(smoke, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_suite_pretrains_and_judges_and_continues(smoke, tmp_path, capsys):
-    config = smoke(suite, folds="train,val")
-    config["transfer"]["modes"] = "majority,knn"
+def test_the_suite_pretrains_evaluates_and_continues(smoke, tmp_path, capsys):
+    seeds = {"transfer.seeds": 2, "transfer.modes": "majority,knn,random_knn"}
+    config = smoke(suite, folds="train,val", seeds=2, **seeds)
     suite_task.run(config, tmp_path)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert {row["mode"]: row["folds"] for row in metrics["table"]["recording"]} == {
         "majority": 2,
         "knn": 2,
+        "random_knn": 2,
     }
+    # two pre-trainings, each evaluated twice: spread is over what is independent
+    assert [row["seeds"] for row in metrics["table"]["recording"]] == [1, 2, 2]
+    assert [row["runs"] for row in metrics["table"]["recording"]] == [2, 4, 8]
+    assert "spread is over pre-trainings" in metrics["about"]["seeds"]
     for fold in ("train", "val"):
         meta = load_meta(tmp_path / f"{fold}-seed0" / "pretrain")
-        assert fold not in meta["config"]["data"]["splits"].split(",")
+        assert fold not in meta.config["data"]["splits"]
     capsys.readouterr()
     suite_task.run(config, tmp_path)
     assert "loss" not in capsys.readouterr().out
+
+
+def test_a_suite_hears_nothing_that_it_validates_or_tests_on(smoke, prepared):
+    """val_share, folds and extra_dirs were guarded by other rules than the evaluation's."""
+    for changes in (
+        {"transfer.data.val": "", "transfer.data.val_share": 0.3},
+        {"transfer.data.val": "", "transfer.data.val_share": 0.5},
+        {"pretrain.data.extra_dirs": str(prepared)},
+        {"transfer.data.val": "", "pretrain.data.extra_dirs": str(prepared)},
+    ):
+        settings = smoke(suite, **changes)
+        data = settings.transfer.data
+        pretraining = suite_task.pretraining_of(settings.pretrain, data, 0)
+        assert pretraining.data.dirs == data.dirs
+        corpus = open_training_data(pretraining.data)
+        pool = open_pool(corpus, pretraining.data)
+        (task,) = open_tasks(settings.transfer)
+        heard = {corpus.clips[row].group for row in pool.rows}
+        for part in ("val", "test"):
+            assert not heard & {task.corpus.clips[r].group for r in task.split.parts()[part]}
+        if not pretraining.data.extra_dirs:
+            assert heard == {task.corpus.clips[r].group for r in task.split.train}
 
 
 def run_main(*args):
@@ -208,6 +367,23 @@ def test_help_answers_fast():
     command = [sys.executable, "-m", "data_prep.main", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "donateacry" in done.stdout
+
+
+def test_only_refusals_lose_their_traceback(tmp_path):
+    """A KeyError within a task printed `cryjax: 'name'`."""
+    done = run_main("--config=configs/export.py", f"--workdir={tmp_path}", "--config.checkpoint=/x")
+    assert "Traceback" not in done.stderr
+    assert "no checkpoint" in done.stderr
+    broken = (
+        "import cryjax.tasks.export as e, sys; e.run = lambda *_: {}['name']; sys.argv[0] = 'x'"
+    )
+    arguments = ["--config=configs/export.py", f"--workdir={tmp_path}"]
+    code = f"{broken}; sys.argv[1:] = {arguments}; from cryjax.main import cli; cli()"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "Traceback" in done.stderr
+    assert "KeyError: 'name'" in done.stderr
 
 
 def test_every_task_of_a_config_exists():

@@ -15,13 +15,14 @@ from flax import nnx
 
 from configs import simclr
 from cryjax.data.shards import sha256
-from cryjax.models.teacher import frozen_copy, move_towards
+from cryjax.encoder import load
+from cryjax.models.teacher import ema_update, frozen_copy
 from cryjax.tasks import pretrain
 from cryjax.train import sums
 from cryjax.train.checkpoint import load_meta, load_model
-from cryjax.train.faults import NotFiniteError, PreemptedError, Tolerance
+from cryjax.train.faults import NonFinitePolicy, NotFiniteError, PreemptedError
 from cryjax.train.log import MetricLog, load_metrics
-from cryjax.train.loop import Run, run
+from cryjax.train.loop import LoopSettings, run_loop
 from cryjax.train.mesh import data_mesh
 from cryjax.train.state import TrainState, create, make_step
 from faults.checkpoints import largest
@@ -42,8 +43,8 @@ def run_counting(bad, steps=12, save_every=4, **settings):
             "skipped": jnp.float32(skipped),
         }
 
-    def save(at, state, scores, passed):
-        saved[at] = state, passed
+    def save(at, state, scores, skipped):
+        saved[at] = state, skipped
 
     def restore(state):
         said.append(int(state.step))
@@ -52,7 +53,7 @@ def run_counting(bad, steps=12, save_every=4, **settings):
     def batches(first):
         return ({"number": np.array([n])} for n in itertools.count(first))
 
-    plan = Run(
+    loop = LoopSettings(
         "test",
         steps,
         1,
@@ -64,22 +65,22 @@ def run_counting(bad, steps=12, save_every=4, **settings):
         **settings,
     )
     start = TrainState(jnp.int32(0), 0, {}, {})
-    end = run(start, step, batches, jax.random.key(0), data_mesh(1), plan)
+    end = run_loop(start, step, batches, jax.random.key(0), data_mesh(1), loop)
     return [n for n in range(40) if int(end.params) >> n & 1], saved, said
 
 
-def test_an_update_without_finite_numbers_is_passed_over():
+def test_an_update_without_finite_numbers_is_skipped():
     moved, saved, back = run_counting({2, 5})
     assert moved == [n for n in range(12) if n not in {2, 5}]
     assert back == []
     assert sorted(saved) == [4, 8, 12]
 
 
-def test_several_in_a_row_go_back_and_pass_over_the_rows_since_the_checkpoint():
-    tolerance = Tolerance(patience=3, rollbacks=1)
-    moved, saved, back = run_counting({5, 6, 7}, tolerance=tolerance)
+def test_several_in_a_row_go_back_and_skip_the_rows_since_the_checkpoint():
+    policy = NonFinitePolicy(patience=3, rollbacks=1)
+    moved, saved, back = run_counting({5, 6, 7}, non_finite=policy)
     assert back == [8]
-    assert moved == [0, 1, 2, 3, *range(8, 16)]  # batches 4 to 7 are passed over, 12 updates made
+    assert moved == [0, 1, 2, 3, *range(8, 16)]  # batches 4 to 7 are skipped, 12 updates made
     assert saved[12][1] == 4
     assert sorted(saved) == [4, 8, 12]
 
@@ -91,15 +92,15 @@ def test_a_profile_is_a_trace_of_a_few_steps(tmp_path, capsys):
 
 
 def test_no_checkpoint_is_made_while_updates_fail():
-    _, saved, _ = run_counting({3, 4}, save_every=4, tolerance=Tolerance(patience=9))
+    _, saved, _ = run_counting({3, 4}, save_every=4, non_finite=NonFinitePolicy(patience=9))
     assert sorted(saved) == [8, 12]
 
 
 def test_after_enough_roll_backs_the_run_stops():
     with pytest.raises(NotFiniteError, match="4 updates in a row at step 8, after 1 roll-backs"):
-        run_counting(set(range(5, 40)), tolerance=Tolerance(patience=3, rollbacks=1))
+        run_counting(set(range(5, 40)), non_finite=NonFinitePolicy(patience=3, rollbacks=1))
     with pytest.raises(ValueError, match="patience >= 1"):
-        Tolerance(patience=0)
+        NonFinitePolicy(patience=0)
 
 
 def test_a_signal_saves_and_stops():
@@ -113,16 +114,16 @@ def test_a_signal_saves_and_stops():
             "skipped": jnp.float32(0),
         }
 
-    plan = Run("test", 9, 1, save=lambda at, *_: saved.append(at), quiet=True)
+    loop = LoopSettings("test", 9, 1, save=lambda at, *_: saved.append(at), quiet=True)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(PreemptedError, match="after step 3 of 9"):
-        run(
+        run_loop(
             TrainState(jnp.int32(0), 0, {}, {}),
             step,
             lambda _: itertools.repeat({}),
             jax.random.key(0),
             data_mesh(1),
-            plan,
+            loop,
         )
     assert saved == [3]
     assert signal.getsignal(signal.SIGTERM) is handler
@@ -143,7 +144,7 @@ class Small(nnx.Module):
         return ((self.norm(self.encoder(batch["x"])) - target) ** 2).mean(), {}
 
     def after_update(self, step):
-        move_towards(self.teacher, self.encoder, decay=0.5)
+        ema_update(self.teacher, self.encoder, decay=0.5)
 
 
 def test_a_skipped_update_moves_no_statistics_and_no_teacher():
@@ -191,7 +192,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(
     assert "continuing at step 2 of 4" in said
     assert (tmp_path / "run" / "damaged" / "4-0").is_dir()
     for a, b in zip(
-        *(jax.tree.leaves(nnx.state(load_model(w)[0])) for w in (trained, tmp_path / "run")),
+        *(jax.tree.leaves(nnx.state(load(w).module)) for w in (trained, tmp_path / "run")),
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
@@ -229,11 +230,11 @@ def test_a_checkpoint_that_claims_a_huge_encoder_allocates_nothing(trained, tmp_
 
 @pytest.mark.slow
 def test_a_run_that_cannot_go_on_names_its_recordings(smoke, prepared, tmp_path):
-    config = smoke(simclr, **{"optim.learning_rate": 1e30, "knn.every": 0})
-    config["non_finite"] = {"patience": 2, "rollbacks": 0}
-    config["steps"] = 12
+    changes = {"optim.learning_rate": 1e30, "knn.every": None, "steps": 12}
+    policy = {"non_finite.patience": 2, "non_finite.rollbacks": 0}
+    settings = smoke(simclr, **changes, **policy)
     with pytest.raises(NotFiniteError, match="lower optim.learning_rate"):
-        pretrain.run(config, tmp_path)
+        pretrain.run(settings, tmp_path)
     report = json.loads((tmp_path / "not_finite.json").read_text())
     assert (
         len(report["batches"]) == report["batches"][-1]["batch"] - report["batches"][0]["batch"] + 1

@@ -73,9 +73,9 @@ def test_the_setting_reaches_the_platform_and_small_tasks_are_not_spread(monkeyp
         monkeypatch.setattr(mesh, name, lambda *_, name=name: done.append(name))
     monkeypatch.setattr(mesh, "processes", lambda: (0, 2))
     flags.FLAGS.mark_as_parsed()
-    main._prepare({"task": "pretrain", "deterministic": wanted})
+    main._prepare_devices("pretrain", wanted)
     assert done == ["make_deterministic"] * wanted + ["use_all_cores", "keep_compiled", "connect"]
     with pytest.raises(
         ValueError, match="config.task=transfer runs in one process, this is one of 2"
     ):
-        main._prepare({"task": "transfer"})
+        main._prepare_devices("transfer", False)

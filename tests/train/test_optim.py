@@ -77,5 +77,5 @@ def test_every_optimiser_lowers_a_quadratic(name):
         moved, opt_state = tx.update(params, opt_state, params)
         params = optax.apply_updates(params, moved)
     assert np.abs(params["head"]["w"]).max() < 1.96
-    with pytest.raises(ValueError, match="optim.name must be sgd, adamw or lars, got 'adm'"):
+    with pytest.raises(ValueError, match="optim.name must be one of sgd, adamw, lars, got 'adm'"):
         build_optimiser(OptimSettings(name="adm"), 1)

@@ -38,8 +38,8 @@ def noise(tmp_path_factory):
     for i in range(32):
         fade = np.linspace(0.3, 1, 30_000) ** rng.uniform(-1, 1)
         soundfile.write(root / f"{i}.wav", 0.1 * fade * rng.normal(size=30_000), 22_050)
-    rows = "".join(f"{i}.wav,g{i},train\n" for i in range(32))
-    (root / "clips.csv").write_text(f"path,group,split\n{rows}")
+    rows = [f"{i}.wav,{'ab'[i % 2]},g{i},{'train' if i < 24 else 'val'}" for i in range(32)]
+    (root / "clips.csv").write_text("\n".join(["path,label,group,split", *rows]) + "\n")
     prepare("csv", str(root / "clips.csv"), str(root / "prepared"), workers=0)
     return root / "prepared"
 
@@ -54,9 +54,9 @@ def start(method, data, workdir, *, devices, process=(0, 1), port=0, steps=STEPS
         f"--workdir={workdir}",
         f"--config.data.dirs={data}",
         f"--config.steps={steps}",
-        "--config.knn.every=0",
         "--config.log.every=1",
         f"--config.save_every={STEPS}",
+        f"--config.knn.every={STEPS}",  # scored in several processes too
         "--config.optim.name=sgd",
         "--config.encoder.width=16",
         "--config.batch_size=16",
@@ -91,8 +91,9 @@ def finish(*runs):
 
 
 def losses(workdir):
-    rows = load_metrics(workdir)
+    *rows, scores = load_metrics(workdir)
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert 0 <= scores["knn_balanced_accuracy"] <= 1
     return np.array([row["loss"] for row in rows])
 
 

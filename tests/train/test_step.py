@@ -8,20 +8,22 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from policies import policy as build_policy
 from torch_names import fill, ours, vgg_names
 
-from cryjax.augment import build_policy
 from cryjax.models import CNN14, ResNet18, SimpleCNN, VGGLike, vgg
-from cryjax.models.compute import DTYPES, set_compute
+from cryjax.models.compute import DTYPES, ComputeSettings, set_compute
+from cryjax.models.heads import ProjectorSettings
 from cryjax.models.layers import ConvNorm, in_eval_mode
 from cryjax.objectives import SimCLR, Supervised
 from cryjax.objectives.losses import nt_xent
+from cryjax.objectives.simclr import SimCLRSettings
 from cryjax.train import mesh as meshes
 from cryjax.train.optim import OptimSettings, build_optimiser
 from cryjax.train.state import create, make_step
 from cryjax.train.variables import trainable
 
-POLICY = {"order": "crop,spec_augment,noise,normalise"}
+POLICY = "random_resized_crop,spec_augment,gaussian_noise,normalise"
 
 HEALTH = {"feature_std", "effective_rank", "alignment", "uniformity"}
 
@@ -29,15 +31,15 @@ HEALTH = {"feature_std", "effective_rank", "alignment", "uniformity"}
 def simclr(policy=None, **kwargs):
     rngs = nnx.Rngs(0)
     encoder = VGGLike(32, width=4, rngs=rngs)
-    kwargs = {"projector": {"hidden": 16, "dim": 8}, **kwargs}
-    return SimCLR(encoder, policy or build_policy(POLICY), rngs=rngs, **kwargs)
+    settings = SimCLRSettings(projector=ProjectorSettings(hidden=16, dim=8), **kwargs)
+    return SimCLR(encoder, policy or build_policy(POLICY), settings, rngs=rngs)
 
 
 def in_float64(objective):
     graphdef, state = nnx.split(objective)
     wide = jax.tree.map(lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x, state)
     objective = nnx.merge(graphdef, wide)
-    set_compute(objective, dtype="float64")
+    set_compute(objective, ComputeSettings(dtype="float64"))
     return objective
 
 
@@ -46,9 +48,9 @@ def batch(n=16, views=2, frames=40, mels=32):
     return {"mel": mel, "label": np.arange(n, dtype=np.int32) % 3}
 
 
-def updates(objective, n_devices, steps=3, rate=0.05, mode=None, data=None):
+def updates(objective, n_devices, steps=3, rate=0.05, what=None, data=None):
     tx = optax.sgd(rate, momentum=0.9)
-    chosen = nnx.Param if mode is None else trainable(objective, mode)
+    chosen = nnx.Param if what is None else trainable(objective, what)
     graphdef, state = create(objective, tx, chosen)
     mesh = jax.make_mesh(
         (n_devices,),
@@ -107,9 +109,7 @@ def test_two_updates_are_those_of_the_original_code(golden):
         "projector.norms.0": "head.net1.1",
         "projector.out": "head.net1.3",
     }
-    objective = SimCLR(
-        VGGLike(96, rngs=nnx.Rngs(0)), build_policy({"order": "normalise"}), rngs=nnx.Rngs(0)
-    )
+    objective = SimCLR(VGGLike(96, rngs=nnx.Rngs(0)), build_policy(), rngs=nnx.Rngs(0))
     fill(objective, weights, names)
     settings = OptimSettings(learning_rate=0.03, schedule="constant", weight_decay=1e-4)
     tx = build_optimiser(settings, 2)
@@ -199,7 +199,7 @@ def test_compute_switches_change_memory_and_rounding_and_nothing_else(make):
 
     def one(**settings):
         encoder = make(32, width=4, rngs=nnx.Rngs(0))
-        set_compute(encoder, **settings)
+        set_compute(encoder, ComputeSettings(**settings))
         graphdef, *arrays = nnx.split(encoder, nnx.Param, ...)
         params, rest = map(nnx.to_pure_dict, arrays)
 
@@ -225,32 +225,30 @@ def test_compute_switches_change_memory_and_rounding_and_nothing_else(make):
 
 def test_compute_switches_name_what_they_cannot_do():
     with pytest.raises(ValueError, match="compute.dtype must be one of float32, bfloat16"):
-        set_compute(VGGLike(32, width=4, rngs=nnx.Rngs(0)), dtype="float16")
+        ComputeSettings(dtype="float16")
     with pytest.raises(ValueError, match="SimpleCNN has no blocks to compute again"):
-        set_compute(SimpleCNN(32, frames=32, rngs=nnx.Rngs(0)), remat=True)
+        set_compute(SimpleCNN(32, frames=32, rngs=nnx.Rngs(0)), ComputeSettings(remat=True))
 
 
 def supervised():
     rngs = nnx.Rngs(0)
     encoder = ResNet18(32, width=4, rngs=rngs)
-    return Supervised(
-        encoder, build_policy({"order": "normalise"}), class_weights=[1.0] * 3, rngs=rngs
-    )
+    return Supervised(encoder, build_policy(), class_weights=[1.0] * 3, rngs=rngs)
 
 
 @pytest.mark.parametrize(
-    ("mode", "changed"),
+    ("what", "changed"),
     [
-        ("linear", 2),
-        *(pytest.param(*x, marks=pytest.mark.slow) for x in (("linear_bn", 82), ("finetune", 102))),
+        ("head", 2),
+        *(pytest.param(*x, marks=pytest.mark.slow) for x in (("head_and_norms", 82), ("all", 102))),
     ],
 )
-def test_a_mode_moves_its_own_arrays_and_no_other_bit(mode, changed):
+def test_what_is_trained_changes_and_no_other_bit(what, changed):
     before = nnx.to_pure_dict(nnx.state(supervised()))
     objective = supervised()
-    if mode == "linear":
+    if what == "head":
         objective = in_eval_mode(objective)
-    state, _ = updates(objective, 8, steps=2, mode=mode, data=batch(views=1))
+    state, _ = updates(objective, 8, steps=2, what=what, data=batch(views=1))
     flat = {}
     for tree in (state.params, state.rest):
         flat |= {jax.tree_util.keystr(k): v for k, v in jax.tree_util.tree_leaves_with_path(tree)}
@@ -258,14 +256,12 @@ def test_a_mode_moves_its_own_arrays_and_no_other_bit(mode, changed):
     assert flat.keys() == old.keys()
     moved = {k for k in flat if (np.asarray(flat[k]) != np.asarray(old[k])).any()}
     assert len(moved) == changed
-    if mode == "linear":
+    if what == "head":
         assert all("head" in k for k in moved)
-    if mode == "linear_bn":
+    if what == "head_and_norms":
         assert not any("conv" in k and "kernel" in k for k in moved)
 
 
-def test_an_unknown_mode_is_named():
-    with pytest.raises(
-        ValueError, match="mode must be one of linear, linear_bn, finetune, got 'x'"
-    ):
+def test_an_unknown_part_is_named():
+    with pytest.raises(ValueError, match="what must be one of head, head_and_norms, all, got 'x'"):
         trainable(supervised(), "x")

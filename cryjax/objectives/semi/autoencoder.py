@@ -1,22 +1,32 @@
-"""A decoder draws the clean mel from the representation of an augmented one."""
+"""Autoencoder: a decoder draws the clean log-mel from the representation of an augmented one."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.errors import UserError
 from cryjax.models.layers import linear
-from cryjax.objectives.semi.base import Logits, SemiSupervised
+from cryjax.objectives.semi.base import Logits, Ramp, SemiSettings, SemiSupervised
 from cryjax.types import Mel, Metrics, RngKey, Scalar
 
 
 class Decoder(nnx.Module):
-    """A dense layer to a quarter of each axis, then two transposed convolutions of stride 2."""
+    """A dense layer to a quarter of each axis, then two transposed convolutions of stride 2.
+
+    Args:
+      features: Length of the representation.
+      frames: Length of the patch in frames, divisible by 4.
+      mels: Number of bands of the patch, divisible by 4.
+      width: Channels of the smallest map.
+      rngs: Generators of the weights.
+    """
 
     def __init__(self, features: int, frames: int, mels: int, *, width: int = 32, rngs: nnx.Rngs):
         if frames % 4 or mels % 4:
-            raise ValueError(
+            raise UserError(
                 f"the autoencoder needs data.frames and bands divisible by 4, got {frames} x {mels}"
             )
         self.shape = (frames // 4, mels // 4, width)
@@ -31,20 +41,47 @@ class Decoder(nnx.Module):
         return self.up2(nnx.relu(self.up1(x)))[..., 0]
 
 
-class Autoencoder(SemiSupervised):
-    """L_u = mean (decoder(encoder(augmented)) - normalised)^2: with masks, a denoising autoencoder.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings(SemiSettings):
+    """Settings of the autoencoder; see `SemiSettings`."""
 
-    The decoder starts from h, whatever the encoder; the practical's card leaves it open.
+    ramp: Ramp = Ramp(1.0, "constant")
+
+
+class Autoencoder(SemiSupervised):
+    """L_u = mean (decoder(encoder(augmented)) - target)^2; with masks it is a denoising one.
+
+    The target is the normalised patch after those augmentations that move content (crops, shifts,
+    reversal), so that the decoder draws what the encoder saw, without masks, noise and the like.
+
+    Args:
+      encoder: Module with an attribute `features`.
+      policy: Augmentations.
+      settings: Settings.
+      frames: Length of a patch in frames.
+      mels: Number of bands of a patch.
+      rngs: Generators of the weights of head and decoder.
+      **supervised: Keyword arguments of `SemiSupervised`.
     """
 
+    reconstructs = True
+
     def __init__(
-        self, encoder: Any, policy: Any, *, frames: int, mels: int, rngs: nnx.Rngs, **settings: Any
+        self,
+        encoder: Any,
+        policy: Any,
+        settings: Any,
+        *,
+        frames: int,
+        mels: int,
+        rngs: nnx.Rngs,
+        **supervised: Any,
     ):
-        super().__init__(encoder, policy, rngs=rngs, **settings)
+        super().__init__(encoder, policy, settings, rngs=rngs, **supervised)
         self.decoder = Decoder(encoder.features, frames, mels, rngs=rngs)
 
     def unsupervised(self, mel: Array, key: RngKey) -> tuple[Scalar, Logits, Metrics]:
-        """See `SemiSupervised.unsupervised`."""
-        clean = self.policy.normalise(mel[:, 0].astype(jnp.float32))
+        """Compares drawing and target; see `SemiSupervised.unsupervised`."""
+        target = self.policy.geometry(key, mel.astype(jnp.float32))[:, 0]
         h = self.encoder(self.views_of(mel, key))
-        return ((self.decoder(h) - clean) ** 2).mean(), self.head(h), {}
+        return ((self.decoder(h) - target) ** 2).mean(), self.head(h), {}

@@ -5,9 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
+from cryjax.data.batches import Sampling, make_batches, too_short_for_distance
 from cryjax.data.cache import open_frames
-from cryjax.data.pipeline import Sampling, make_batches, open_corpus, windows
+from cryjax.data.corpus import DataSettings, open_corpus
+from cryjax.data.pool import Pool
 from cryjax.data.shards import load_shards
+from cryjax.data.windows import Windows, cut, window_counts
 
 
 def take(n, *args, **kwargs):
@@ -23,10 +26,12 @@ def assert_same(batches, others):
 
 def test_cache_and_shards_give_the_same_rows(make_corpus):
     folder, _ = make_corpus()
-    sampling = Sampling(101, views=2, backgrounds=True)
+    sampling = Sampling(101, views=2, backgrounds="own")
     streams = [
         take(5, corpus, corpus.rows(["train"]), sampling, batch_size=4, seed=3)
-        for corpus in (open_corpus([str(folder)], source=s) for s in ("cache", "shards"))
+        for corpus in (
+            open_corpus([str(folder)], DataSettings(source=s)) for s in ("cache", "shards")
+        )
     ]
     assert_same(*streams)
 
@@ -66,7 +71,7 @@ def test_a_resumed_stream_continues_the_straight_one(make_corpus):
 
 def test_processes_cut_the_same_global_batch(make_corpus):
     corpus = open_corpus([str(make_corpus()[0])])
-    args = corpus, corpus.rows(["train"]), Sampling(50, views=2, backgrounds=True)
+    args = corpus, corpus.rows(["train"]), Sampling(50, views=2, backgrounds="own")
     whole = take(4, *args, batch_size=4, seed=0)
     parts = [take(4, *args, batch_size=4, seed=0, process=(i, 2)) for i in range(2)]
     joined = [
@@ -82,19 +87,25 @@ def test_an_epoch_holds_every_clip_once(make_corpus):
     assert sorted(np.concatenate([b["index"] for b in batches])) == list(range(6))
 
 
-@pytest.mark.parametrize(("distance", "moved"), [(0, {0}), (25, {25})])
-def test_the_second_view_starts_a_fixed_distance_later(make_corpus, distance, moved):
-    corpus = open_corpus([str(make_corpus(lengths=(300, 310))[0])])
-    sampling = Sampling(50, views=2, distance=distance)
-    first = take(1, corpus, corpus.rows(["*"]), sampling, batch_size=2, seed=0)[0]["mel"][..., 0, 0]
-    assert set((first[:, 1] - first[:, 0]).astype(int)) == moved
+@pytest.mark.parametrize("distance", [0, 25, 200, 400])
+def test_the_second_view_starts_the_given_distance_later_in_every_row(make_corpus, distance):
+    corpus = open_corpus([str(make_corpus(lengths=(501, 510))[0])])
+    sampling = Sampling(101, views=2, distance=distance)
+    batches = take(200, corpus, corpus.rows(["*"]), sampling, batch_size=2, seed=0)
+    starts = np.concatenate([b["mel"][..., 0, 0] % 1000 for b in batches]).astype(int)
+    assert set(starts[:, 1] - starts[:, 0]) == {distance}
+    assert starts[:, 0].min() <= 10
+    assert starts[:, 1].max() >= 400
+    assert too_short_for_distance(corpus, corpus.rows(["*"]), sampling) == 0
 
 
-def test_the_second_view_never_leaves_the_clip(make_corpus):
-    corpus = open_corpus([str(make_corpus(lengths=(130, 130, 130))[0])])
+def test_clips_shorter_than_the_distance_are_clamped_and_counted(make_corpus):
+    corpus = open_corpus([str(make_corpus(lengths=(130, 130, 501))[0])])
     sampling = Sampling(101, views=2, distance=400)
     batch = take(1, corpus, corpus.rows(["*"]), sampling, batch_size=3, seed=0)[0]
-    np.testing.assert_array_equal(batch["mel"][:, 1, 0, 0] % 1000, 29)
+    moved = (batch["mel"][:, 1, 0, 0] - batch["mel"][:, 0, 0, 0]).astype(int)
+    np.testing.assert_array_equal(moved[np.argsort(batch["index"])], [29, 29, 400])
+    assert too_short_for_distance(corpus, corpus.rows(["*"]), sampling) == 2
 
 
 def test_random_starts_reach_both_ends(make_corpus):
@@ -105,11 +116,24 @@ def test_random_starts_reach_both_ends(make_corpus):
 
 def test_backgrounds_are_other_clips_and_differ_between_views(make_corpus):
     corpus = open_corpus([str(make_corpus()[0])])
-    sampling = Sampling(40, views=2, backgrounds=True)
+    sampling = Sampling(40, views=2, backgrounds="own")
     for batch in take(30, corpus, corpus.rows(["*"]), sampling, batch_size=6, seed=0):
         clip = batch["background"][..., 0, 0] // 1000
         assert (clip != batch["index"][:, None]).all()
         assert (clip[:, 0] != clip[:, 1]).all()
+
+
+@pytest.mark.parametrize(("backgrounds", "own_hear_replay"), [("own", False), ("both", True)])
+def test_backgrounds_come_from_the_rows_own_source(make_corpus, backgrounds, own_hear_replay):
+    corpus = open_corpus([str(make_corpus(lengths=(60,) * 12)[0])])
+    pool = Pool(np.arange(6), np.arange(6, 12))
+    sampling = Sampling(40, views=2, backgrounds=backgrounds, replay=4)
+    heard = set()
+    for batch in take(20, corpus, pool, sampling, batch_size=8, seed=0):
+        background = batch["background"][..., 0, 0] // 1000
+        assert (background != batch["index"][:, None]).all()
+        heard |= set((background[~batch["replayed"]] >= 6).ravel().tolist())
+    assert heard == ({True, False} if own_hear_replay else {False})
 
 
 def test_balanced_sampling_draws_every_class_alike(make_corpus):
@@ -121,7 +145,7 @@ def test_balanced_sampling_draws_every_class_alike(make_corpus):
 
 def test_joined_folders_read_on(make_corpus):
     a, mels_a = make_corpus(name="a")
-    b, mels_b = make_corpus(lengths=(120, 130), name="b", split="val")
+    b, mels_b = make_corpus(lengths=(120, 130), name="b", split=("val",))
     corpus = open_corpus([str(a), str(b)])
     got = corpus.frames.gather(np.array([7, 0]), np.array([3, 5]), 50)
     np.testing.assert_array_equal(got[0], mels_b[1][3:53])
@@ -135,10 +159,30 @@ def test_joined_folders_read_on(make_corpus):
     np.testing.assert_allclose([mean, std], [values.mean(), values.std()], rtol=1e-6)
 
 
+LENGTHS = np.array([101, 251, 260, 60, 150])
+
+
 def test_windows_follow_the_released_rule():
-    clips, starts = windows(np.array([101, 251, 60, 150]), frames=101, hop=50)
-    assert clips.tolist() == [0, 1, 1, 1, 1, 2, 3]
-    assert starts.tolist() == [0, 0, 50, 100, 150, 0, 0]
+    windows = Windows(101, 50, last="dropped")
+    (got,) = cut(LENGTHS, windows)
+    assert got.window_to_clip.tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4]
+    assert got.starts.tolist() == [0, 0, 50, 100, 150, 0, 50, 100, 150, 0, 0]
+    assert window_counts(LENGTHS, windows).tolist() == [1, 4, 4, 1, 1]
+
+
+def test_the_last_window_ends_with_the_clip():
+    windows = Windows(101, 50)
+    (got,) = cut(LENGTHS, windows)
+    assert got.window_to_clip.tolist() == [0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 4, 4]
+    assert got.starts.tolist() == [0, 0, 50, 100, 150, 0, 50, 100, 150, 159, 0, 0, 49]
+    assert window_counts(LENGTHS, windows).tolist() == [1, 4, 5, 1, 2]
+
+
+def test_whole_recordings_are_one_window_of_few_lengths():
+    windows = Windows(101, 50, whole=True)
+    got = [(c.frames, c.window_to_clip.tolist()) for c in cut(LENGTHS, windows)]
+    assert got == [(64, [3]), (128, [0]), (160, [4]), (256, [1]), (288, [2])]
+    assert window_counts(LENGTHS, windows).tolist() == [1] * 5
 
 
 def test_wrong_folders_and_splits_are_named(make_corpus, tmp_path):

@@ -1,17 +1,16 @@
-"""Pictures of the report, each a matplotlib figure."""
+"""Pictures of reports; every function returns a matplotlib figure."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from cryjax.data.pipeline import Corpus
+from cryjax.data.corpus import Corpus
 from cryjax.evaluate import calibration, metrics
 from cryjax.evaluate.scoring import Scored
-from cryjax.evaluate.table import Outcome
 from cryjax.train.log import load_metrics
 
 matplotlib.use("Agg")
@@ -19,12 +18,12 @@ from matplotlib import pyplot as plt
 
 
 def close(figure: Any) -> None:
-    """Frees a figure."""
+    """Frees the memory of a figure."""
     plt.close(figure)
 
 
 def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
-    """Loss, accuracy and what validation said of each run, as far as they were measured."""
+    """Draws loss, accuracy and validation of each run, as far as they were measured."""
     names = [
         "loss",
         "val_loss",
@@ -51,11 +50,26 @@ def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
     return figure
 
 
-def fraction_curve(points: Sequence[dict[str, Any]], metric: str) -> Any:
-    """A metric by labelled recordings: band of two standard errors over seeds, bars over groups."""
+def fraction_curve(
+    rows: Sequence[dict[str, Any]], clips: Mapping[str, Sequence[int]], metric: str
+) -> Any:
+    """Draws a metric by the number of labelled recordings, one line for each series.
+
+    Bands are two standard errors over seeds, bars the 95 % interval over groups.
+
+    Args:
+      rows: Rows of the table, whose modes are "series @ share".
+      clips: Numbers of labelled recordings of the runs of each mode.
+      metric: Metric to draw.
+    """
+    points: list[dict[str, Any]] = [
+        {"series": row["mode"].rpartition(" @ ")[0], "clips": float(np.mean(clips[row["mode"]]))}
+        | row
+        for row in rows
+    ]
     figure, axis = plt.subplots(figsize=(6.5, 4))
-    for name in dict.fromkeys(point["encoder"] for point in points):
-        mine = sorted((p for p in points if p["encoder"] == name), key=lambda p: p["clips"])
+    for name in dict.fromkeys(point["series"] for point in points):
+        mine = sorted((p for p in points if p["series"] == name), key=lambda p: p["clips"])
         x = np.array([p["clips"] for p in mine])
         mean, error = (np.array([p[metric][k] for p in mine]) for k in ("mean", "standard_error"))
         low, high = np.array([p[metric]["interval"] for p in mine]).T
@@ -74,14 +88,14 @@ def fraction_curve(points: Sequence[dict[str, Any]], metric: str) -> Any:
     return figure
 
 
-def roc(outcome: Outcome, classes: Sequence[str]) -> Any:
-    """ROC curve: of the second class of two, or of each class against the rest."""
+def roc(scored: Scored, classes: Sequence[str]) -> Any:
+    """Draws the ROC curve of the second class of two, or of each class against the rest."""
     figure, axis = plt.subplots(figsize=(4.5, 4.5))
     for c in [1] if len(classes) == 2 else range(len(classes)):
-        truth = outcome.test.labels == c
+        truth = scored.labels == c
         if truth.all() or not truth.any():
             continue
-        score = outcome.test.scores[:, c]
+        score = scored.scores[:, c]
         wrong, right, _ = roc_curve(truth, score)
         area = metrics.auc(np.stack([1 - score, score], 1), truth * 1)
         axis.plot(wrong, right, label=f"{classes[c]}  AUC {area:.2f}", linewidth=1.2)
@@ -91,9 +105,9 @@ def roc(outcome: Outcome, classes: Sequence[str]) -> Any:
     return figure
 
 
-def confusion(outcome: Outcome, classes: Sequence[str]) -> Any:
-    """Confusion matrix, rows are the true classes."""
-    table = metrics.confusion(outcome.test.scores, outcome.test.labels)
+def confusion(scored: Scored, classes: Sequence[str]) -> Any:
+    """Draws the confusion matrix; rows are the true classes."""
+    table = metrics.confusion(scored)
     size = 2.5 + 0.4 * len(classes)
     figure, axis = plt.subplots(figsize=(size + 1, size))
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -108,16 +122,22 @@ def confusion(outcome: Outcome, classes: Sequence[str]) -> Any:
     return figure
 
 
-def reliability(scored: Scored) -> Any:
-    """Share of hits by confidence; the diagonal is what probabilities promise."""
-    confidence, hits, counts = np.array(calibration.reliability(*scored[:2])).T
+def reliability(scored: Scored, positive: int | None, name: str) -> Any:
+    """Draws the share of hits by probability; the diagonal is what probabilities promise.
+
+    Args:
+      scored: Predictions beside the truth.
+      positive: Index of the class whose probability is drawn; None takes the highest.
+      name: What the probability is of, for the axis.
+    """
+    confidence, hits, counts = np.array(calibration.reliability(scored, positive)).T
     figure, axis = plt.subplots(figsize=(4.5, 4.5))
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     axis.plot(confidence, hits, marker="o", linewidth=1.2)
     for x, y, n in zip(confidence, hits, counts, strict=True):
         axis.annotate(f"{n:.0f}", (x, y), fontsize=7, xytext=(4, -8), textcoords="offset points")
     axis.set(
-        xlabel="probability of the class named",
+        xlabel=f"probability of {name}",
         ylabel="share that is right",
         aspect="equal",
         xlim=(0, 1.02),
@@ -127,7 +147,7 @@ def reliability(scored: Scored) -> Any:
 
 
 def mels(corpus: Corpus, rows: np.ndarray, most: int = 10) -> Any:
-    """The log-mel of the first recording of each class."""
+    """Draws the log-mel of the first recording of each class."""
     labels = corpus.labels[rows]
     first = [rows[np.flatnonzero(labels == c)[0]] for c in np.unique(labels)][:most]
     columns = min(len(first), 5)

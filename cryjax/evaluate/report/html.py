@@ -1,14 +1,14 @@
-"""One self-contained HTML page: no script, nothing from the network, readable on a phone."""
+"""Self-contained HTML pages: no script, nothing from the network, readable on a phone."""
 
 import base64
-import html
 import io
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from cryjax.evaluate import pictures
+from cryjax.evaluate.report import plots
 
 COLOURS = (
     "#1f77b4",
@@ -38,56 +38,54 @@ pre { background: #f3f6f9; padding: 1em; overflow-x: auto; font-size: 12px }
 
 
 def image(figure: Any, caption: str) -> str:
-    """A figure as a picture within the page."""
+    """Embeds a figure as a picture with a caption."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    pictures.close(figure)
+    plots.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return figured(
-        f'<img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">', caption
-    )
+    return figured(f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">', caption)
 
 
 def figured(content: str, caption: str) -> str:
-    """Anything with a caption below."""
-    return f"<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    """Puts a caption below any content."""
+    return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def table(header: Sequence[Any], rows: Sequence[Sequence[Any]], note: str = "") -> str:
-    """A table that scrolls by itself where it is too wide, and a note below."""
-    head = "".join(f"<th>{html.escape(str(h))}</th>" for h in header)
-    lines = ("".join(f"<td>{html.escape(str(c))}</td>" for c in row) for row in rows)
+    """Writes a table that scrolls by itself where it is too wide, and a note below."""
+    head = "".join(f"<th>{escape(str(h))}</th>" for h in header)
+    lines = ("".join(f"<td>{escape(str(c))}</td>" for c in row) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    below = f"<p class=note>{html.escape(note)}</p>" if note else ""
+    below = f"<p class=note>{escape(note)}</p>" if note else ""
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>{below}"
 
 
 def listed(items: Sequence[str]) -> str:
-    """Sentences as a list."""
-    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+    """Writes sentences as a list."""
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
 
 
 def scatter(
     points: np.ndarray, kinds: np.ndarray, names: Sequence[str], tips: Sequence[str]
 ) -> str:
-    """Points that say what they are where the pointer rests.
+    """Draws points that say what they are where the pointer rests.
 
     Args:
-      points: (n, 2).
+      points: (n, 2) positions.
       kinds: (n,) index in `names`, which decides the colour.
-      names: For the legend.
-      tips: (n,) texts.
+      names: Names of the colours, for the legend.
+      tips: (n,) texts of the points.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     at = (points - low) / np.maximum(high - low, 1e-12) * np.array([640, 400]) + 20
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{440 - y:.1f}" r="5" fill="{COLOURS[k % len(COLOURS)]}" '
-        f'fill-opacity=".75"><title>{html.escape(tip)}</title></circle>'
+        f'fill-opacity=".75"><title>{escape(tip)}</title></circle>'
         for (x, y), k, tip in zip(at, kinds, tips, strict=True)
     )
     legend = "".join(
         f'<circle cx="700" cy="{30 + 20 * i}" r="5" fill="{COLOURS[i % len(COLOURS)]}"/>'
-        f'<text x="712" y="{34 + 20 * i}" font-size="12">{html.escape(name[:24])}</text>'
+        f'<text x="712" y="{34 + 20 * i}" font-size="12">{escape(name[:24])}</text>'
         for i, name in enumerate(names)
     )
     high_px = max(440, 40 + 20 * len(names))
@@ -95,12 +93,12 @@ def scatter(
 
 
 def page(title: str, top: str, sections: Sequence[tuple[str, str]]) -> str:
-    """The whole page; sections without content are left out."""
-    body = "".join(f"<h2>{html.escape(head)}</h2>{text}" for head, text in sections if text)
+    """Writes the whole page; sections without content are left out."""
+    body = "".join(f"<h2>{escape(head)}</h2>{text}" for head, text in sections if text)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
         '<link rel=icon href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
-        f"<h1>{html.escape(title)}</h1>{top}{body}</html>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style>"
+        f"<h1>{escape(title)}</h1>{top}{body}</html>"
     )

@@ -8,13 +8,13 @@ import scipy.optimize
 from sklearn import metrics as sk
 
 from cryjax.evaluate.calibration import (
-    calibration,
-    fit_temperature,
+    fit_recalibration,
+    make_calibration,
+    recalibrate,
     reliability,
-    rescale,
 )
 from cryjax.evaluate.metrics import log_loss
-from cryjax.evaluate.operating import (
+from cryjax.evaluate.operating_points import (
     choose_threshold,
     decide,
     equal_error_rate,
@@ -30,7 +30,7 @@ def predictions(n=300, classes=2, seed=0, who="v"):
     labels = rng.integers(0, classes, n)
     logits = 2 * rng.normal(size=(n, classes)) + 1.5 * np.eye(classes)[labels]
     groups = np.array([f"{who}{i // 3}" for i in range(n)])
-    return Scored(softmax(np.round(logits, 1)), labels, groups)
+    return Scored.of(softmax(np.round(logits, 1)), labels, groups)
 
 
 ones = np.ones((1, 300))
@@ -53,7 +53,7 @@ def test_the_threshold_has_the_most_sensitivity_at_that_specificity(wanted):
 def test_a_threshold_is_applied_to_others_and_refused_on_its_own():
     val, test = predictions(), predictions(seed=1, who="t")
     threshold = choose_threshold(val, specificity=0.9)
-    found = rates(*decide(threshold, test)[:2], ones)
+    found = rates(decide(threshold, test), ones)
     called = test.scores[:, 1] >= threshold.value
     np.testing.assert_allclose(found["sensitivity"], sk.recall_score(test.labels, called))
     np.testing.assert_allclose(
@@ -64,8 +64,8 @@ def test_a_threshold_is_applied_to_others_and_refused_on_its_own():
     one_shared = test._replace(groups=np.where(np.arange(300) == 7, "v3", test.groups))
     with pytest.raises(ValueError, match=r"on 1 groups .* such as \['v3'\]; choose it on the val"):
         decide(threshold, one_shared)
-    with pytest.raises(ValueError, match="the temperature was chosen on 100 groups"):
-        rescale(fit_temperature(val), val)
+    with pytest.raises(ValueError, match="the recalibration was chosen on 100 groups"):
+        recalibrate(fit_recalibration(val), val)
     with pytest.raises(ValueError, match="needs positives and negatives"):
         choose_threshold(val._replace(labels=np.zeros(300, int)))
 
@@ -85,7 +85,8 @@ def test_predictive_values_are_those_of_a_population():
 @pytest.mark.parametrize("classes", [2, 4])
 def test_brier_ece_and_weights(classes):
     test = predictions(classes=classes)
-    found = calibration(*test[:2], ones)
+    calibration = make_calibration(None)
+    found = calibration(test, ones)
     if classes == 2:
         want = sk.brier_score_loss(test.labels, test.scores[:, 1])
     else:
@@ -99,29 +100,61 @@ def test_brier_ece_and_weights(classes):
             slow += mine.mean() * abs(confidence[mine].mean() - hit[mine].mean())
     np.testing.assert_allclose(found["ece"], slow)
     twice = np.random.default_rng(0).integers(0, 4, 300)
-    repeated = calibration(
-        np.repeat(test.scores, twice, 0), np.repeat(test.labels, twice), np.ones((1, twice.sum()))
-    )
-    weighted = calibration(*test[:2], twice[None].astype(float))
+    repeated = calibration(test.select(np.repeat(np.arange(300), twice)), np.ones((1, twice.sum())))
+    weighted = calibration(test, twice[None].astype(float))
     for name in found:
         np.testing.assert_allclose(weighted[name], repeated[name])
-    assert sum(n for _, _, n in reliability(*test[:2])) == 300
+    assert sum(n for _, _, n in reliability(test)) == 300
 
 
-def test_the_temperature_is_the_best_one():
+def test_the_recalibration_is_the_best_one():
+    """Against a search without slopes, from another start."""
     val, test = predictions(classes=3), predictions(classes=3, seed=1, who="t")
-    sharp = val._replace(scores=softmax(3 * np.log(val.scores)))
-    fitted = fit_temperature(sharp)
-    np.testing.assert_allclose(fitted.value, 3 * fit_temperature(val).value, rtol=1e-3)
-    loss = lambda t: log_loss(softmax(np.log(sharp.scores) / t), sharp.labels)  # noqa: E731
-    best = scipy.optimize.brute(lambda t: loss(t[0]), [(0.5, 10)], Ns=400)
-    assert loss(fitted.value) <= loss(best[0]) + 1e-6
-    assert (rescale(fitted, test).scores.argmax(1) == test.scores.argmax(1)).all()
+    sharp = Scored.of(softmax(3 * np.log(val.scores)), val.labels, val.groups)
+    fitted = fit_recalibration(sharp)
+
+    def loss(x):
+        p = softmax(np.log(sharp.scores) / x[0] + x[1:])
+        return log_loss(p, sharp.labels) + (x[1:] ** 2).sum() / (2 * len(p))
+
+    start = np.array([2.0, 0.3, -0.3, 0.0])
+    options = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 20_000, "maxfev": 20_000}
+    best: Any = scipy.optimize.minimize(loss, start, method="Nelder-Mead", options=options)
+    assert loss(np.r_[fitted.temperature, fitted.bias]) <= best.fun + 1e-7
+    assert fitted.temperature == pytest.approx(best.x[0], rel=1e-2)
+    after = recalibrate(fitted, test)
+    np.testing.assert_allclose(after.scores.sum(axis=1), 1)
+    assert log_loss(after.scores, test.labels) < log_loss(
+        softmax(3 * np.log(test.scores)), test.labels
+    )
+
+
+def test_the_prior_that_balanced_training_hides_is_restored():
+    """Scores as balanced training gives them, at a prevalence of 6 %: Bayes' are the best."""
+    rng, n = np.random.default_rng(0), 8000
+    labels = (rng.random(n) < 0.06).astype(int)
+    evidence = rng.normal(size=n) + 2 * labels - 1  # log-likelihood ratio: twice the evidence
+    balanced = softmax(np.stack([0 * evidence, 2 * evidence], axis=1))
+    bayes = softmax(np.stack([0 * evidence, 2 * evidence + np.log(0.06 / 0.94)], axis=1))
+    half, groups = n // 2, np.arange(n).astype(str)
+    val = Scored.of(balanced, labels, groups).select(np.arange(half))
+    test = Scored.of(balanced, labels, groups).select(np.arange(half, n))
+    calibration, every = make_calibration(1), np.ones((1, half))
+    want = calibration(Scored.of(bayes[half:], labels[half:], groups[half:]), every)
+    mended = recalibrate(fit_recalibration(val), test)
+    before, after = (calibration(scored, every) for scored in (test, mended))
+    assert before["brier"] > 3 * want["brier"]
+    assert before["positive_ece"] > 0.15
+    assert after["brier"] < 1.02 * want["brier"]
+    assert after["positive_ece"] < 0.015
+    curve = reliability(mended, positive=1)
+    assert sum(n for *_, n in curve) == half
+    assert np.average([abs(a - b) for a, b, _ in curve], weights=[n for *_, n in curve]) < 0.015
 
 
 def test_the_icbhi_score_exact_and_binary():
     test = predictions(classes=4)
-    found = {k: v[0] for k, v in icbhi_score(0)(*test[:2], ones).items()}
+    found = {k: v[0] for k, v in icbhi_score(0)(test, ones).items()}
     guess, truth = test.scores.argmax(axis=1), test.labels
     specific = (guess[truth == 0] == 0).mean()
     exact = (guess[truth > 0] == truth[truth > 0]).mean()

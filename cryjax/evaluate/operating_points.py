@@ -1,10 +1,11 @@
-"""Operating points: a threshold is chosen on validation and then only applied."""
+"""Operating points: thresholds are chosen on validation and then only applied."""
 
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from cryjax.errors import UserError
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import weighted_confusion
 
@@ -12,13 +13,13 @@ YOUDEN = "Youden"
 
 
 class Threshold(NamedTuple):
-    """A cut on the positive class's score, and who it was chosen on.
+    """A cut on the positive class's score.
 
     Attributes:
-      value: Scores at or above are called positive.
-      rule: Such as "specificity 0.9" or "Youden".
+      value: Score at and above which a recording is called positive.
+      rule: How it was chosen, such as "specificity 0.9" or "Youden".
       positive: Index of the positive class.
-      chosen_on: Groups that it has seen.
+      chosen_on: Groups that it was chosen on.
     """
 
     value: float
@@ -30,7 +31,7 @@ class Threshold(NamedTuple):
 def require_apart(chosen_on: frozenset[str], tested: np.ndarray, what: str) -> None:
     """Refuses to test something on groups that it was chosen on."""
     if shared := sorted(chosen_on & {str(g) for g in tested}):
-        raise ValueError(
+        raise UserError(
             f"{what} was chosen on {len(shared)} groups that it is now tested on, such as "
             f"{shared[:3]}; choose it on the validation part"
         )
@@ -39,20 +40,20 @@ def require_apart(chosen_on: frozenset[str], tested: np.ndarray, what: str) -> N
 def choose_threshold(
     val: Scored, *, positive: int = 1, specificity: float | None = None
 ) -> Threshold:
-    """The threshold of the most sensitivity at a specificity, or of the largest Youden index.
+    """Chooses the threshold of the highest sensitivity at a specificity, or of Youden's index.
 
     Args:
       val: Predictions of the validation part.
       positive: Index of the positive class; all others are negative.
-      specificity: To keep at least on validation; None maximises sensitivity + specificity - 1,
-        the highest of equal thresholds.
+      specificity: Specificity that validation must keep at least; None maximises sensitivity +
+        specificity - 1 and takes the highest of equal thresholds.
 
     Raises:
-      ValueError: Validation lacks positives or negatives.
+      UserError: Validation lacks positives or negatives, or a score is not finite.
     """
     score, truth = val.scores[:, positive], val.labels == positive
-    if truth.all() or not truth.any():
-        raise ValueError("a threshold needs positives and negatives in the validation part")
+    if truth.all() or not truth.any() or not val.finite:
+        raise UserError("a threshold needs positives and negatives in the validation part")
     accepted, sensitive, cuts = roc_curve(truth, score, drop_intermediate=False)
     specific = 1 - accepted
     if specificity is None:
@@ -64,16 +65,16 @@ def choose_threshold(
 
 
 def decide(threshold: Threshold, test: Scored) -> Scored:
-    """(n, 2) decisions and labels 0 and 1; refused on the groups the threshold was chosen on."""
+    """Decides between negative (0) and positive (1); refuses groups it was chosen on."""
     require_apart(threshold.chosen_on, test.groups, "the threshold")
     called = test.scores[:, threshold.positive] >= threshold.value
     truth = (test.labels == threshold.positive).astype(int)
-    return Scored(np.stack([~called, called], axis=1).astype(float), truth, test.groups)
+    return Scored.of(np.stack([~called, called], axis=1).astype(float), truth, test.groups)
 
 
-def rates(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Sensitivity and specificity of (n, 2) decisions; a `statistics.Statistic`."""
-    table = weighted_confusion(scores, labels, weights)
+def rates(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Computes sensitivity and specificity of binary decisions; a `statistics.Statistic`."""
+    table = weighted_confusion(scored, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         right = table.diagonal(axis1=1, axis2=2) / table.sum(axis=2)
     return {"sensitivity": right[:, 1], "specificity": right[:, 0]}
@@ -82,9 +83,9 @@ def rates(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[s
 def predictive_values(
     sensitivity: float, specificity: float, prevalence: float
 ) -> tuple[float, float]:
-    """PPV and NPV where a stated share of people is ill (Bayes); NaN where nobody is called so."""
+    """Computes PPV and NPV at a prevalence by Bayes' rule; NaN where nobody is called so."""
     if not 0 < prevalence < 1:
-        raise ValueError(f"prevalence must lie between 0 and 1, got {prevalence}")
+        raise UserError(f"prevalence must lie between 0 and 1, got {prevalence}")
     ill, well = prevalence, 1 - prevalence
     called = sensitivity * ill + (1 - specificity) * well
     cleared = specificity * well + (1 - sensitivity) * ill
@@ -93,7 +94,7 @@ def predictive_values(
 
 
 def icbhi_score(normal: int):
-    """The ICBHI challenge's measures as a `statistics.Statistic`.
+    """Makes the ICBHI challenge's measures, a `statistics.Statistic`.
 
     Args:
       normal: Index of the class "normal".
@@ -101,11 +102,11 @@ def icbhi_score(normal: int):
     Returns:
       A function whose values are "icbhi_specificity", "icbhi_sensitivity" (the exact abnormal class
       must be named), "icbhi_score" (their mean), and "binary_sensitivity" and "binary_score", where
-      any abnormal class counts (never lower).
+      any abnormal class counts, so that they are never lower.
     """
 
-    def statistic(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray):
-        table = weighted_confusion(scores, labels, weights)
+    def statistic(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray]:
+        table = weighted_confusion(scored, weights)
         ill = np.arange(table.shape[1]) != normal
         with np.errstate(invalid="ignore", divide="ignore"):
             specific = table[:, normal, normal] / table[:, normal].sum(axis=1)
@@ -124,17 +125,18 @@ def icbhi_score(normal: int):
 
 
 def equal_error_rate(score: np.ndarray, same: np.ndarray) -> tuple[float, float]:
-    """Where false acceptances and false rejections of verification pairs are equal.
+    """Computes the rate at which false acceptances and false rejections of pairs are equal.
 
     Args:
-      score: (pairs,) similarity.
+      score: (pairs,) similarities.
       same: (pairs,) whether both recordings are of one speaker.
 
     Returns:
-      The rate (between the two steps around the crossing, linearly) and the threshold there.
+      The rate, interpolated linearly between the two steps around the crossing, and the threshold
+      there.
     """
     if same.all() or not same.any():
-        raise ValueError("an equal error rate needs pairs of both kinds")
+        raise UserError("an equal error rate needs pairs of both kinds")
     accepted, recognised, cuts = roc_curve(same, score, drop_intermediate=False)
     rejected = 1 - recognised
     at = int(np.argmax(accepted >= rejected))

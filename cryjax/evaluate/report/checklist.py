@@ -1,4 +1,4 @@
-"""What reporting guidelines ask and a run can answer by itself; the rest is said to be open."""
+"""Reporting checklist: what guidelines ask and a run can answer; the rest is said to be open."""
 
 import platform
 from importlib import metadata
@@ -21,7 +21,7 @@ OPEN = "not known to the run: to be filled in by the authors"
 
 
 def items(facts: dict[str, Any], classes: list[str], modes: list[str]) -> list[tuple[str, str]]:
-    """Items of TRIPOD+AI (Collins et al. 2024) and STARD 2015, and what the run knows of each."""
+    """Lists items of TRIPOD+AI (Collins et al. 2024) and STARD 2015 with what the run knows."""
     clips, groups = facts["clips"], facts["groups"]
     sizes = ", ".join(f"{part} {clips[part]} clips of {groups[part]} groups" for part in clips)
     return [
@@ -41,7 +41,7 @@ def items(facts: dict[str, Any], classes: list[str], modes: list[str]) -> list[t
         ),
         ("TRIPOD+AI 12 · analytical methods", f"{', '.join(modes)}; {facts['selection']}"),
         ("TRIPOD+AI 12c · internal validation", f"{facts['split rule']}; group = {facts['group']}"),
-        ("TRIPOD+AI 13 · class imbalance", "probe.settings.balance below"),
+        ("TRIPOD+AI 13 · class imbalance", "probe.<mode>.balance below"),
         ("TRIPOD+AI 14 · fairness", "the table of subgroups, as far as the manifest has columns"),
         (
             "TRIPOD+AI 15 · output; STARD 12a thresholds",
@@ -55,7 +55,7 @@ def items(facts: dict[str, Any], classes: list[str], modes: list[str]) -> list[t
 
 
 def environment() -> list[tuple[str, str]]:
-    """Versions, machine and devices."""
+    """Lists versions, machine and devices."""
     versions = []
     for name in PACKAGES:
         try:

@@ -1,0 +1,293 @@
+"""Outcomes: predictions of every protocol, seed and fold, kept under what decided them."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from cryjax.errors import UserError
+from cryjax.evaluate.estimates import Run
+from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.protocols.base import (
+    EvaluationProtocol,
+    Predictions,
+    encoder_identity,
+    plain,
+)
+from cryjax.evaluate.protocols.logistic import LogisticProbe
+from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.task import EvaluationTask
+from cryjax.settings import choose
+from cryjax.train.checkpoint import save_model
+from cryjax.train.log import MetricLog
+from cryjax.train.meta import CheckpointMeta, audio_hashes
+
+KEY = "outcome.txt"  # beside a trained encoder: the key of the run that trained it
+FORMAT = 1  # raised whenever the same settings give other predictions than before
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """Predictions of one protocol with one seed on one fold.
+
+    Attributes:
+      mode: Name of the protocol.
+      seed: Seed of the run.
+      fold: Test splits.
+      rows: (n,) clip numbers of the test part.
+      test: Predictions of these clips.
+      val: Predictions of the validation part, which thresholds and recalibrations are chosen on.
+      key: Fingerprint of all that decides the predictions.
+      chosen: What validation selected.
+      warning: What a reader should know about this run.
+      pretraining: Seed of the pre-training, where several were evaluated: the spread over seeds is
+        then the spread over pre-trainings, of each of which several evaluations are averaged.
+    """
+
+    mode: str
+    seed: int
+    fold: str
+    rows: np.ndarray
+    test: Scored
+    val: Scored
+    key: str = ""
+    chosen: dict[str, float] = dataclasses.field(default_factory=dict)
+    warning: str = ""
+    pretraining: int | None = None
+
+    def as_run(self, scored: Scored) -> Run:
+        """Puts test predictions, changed in whichever way, under the seed that spread is over."""
+        seed = self.seed if self.pretraining is None else self.pretraining
+        return Run(self.fold, seed, scored)
+
+
+def runs_of(outcomes: Sequence[Outcome], mode: str, level: str = "recording") -> list[Run]:
+    """Collects the test predictions of every run of a protocol, by recording or by group."""
+    return [o.as_run(o.test.at(level)) for o in outcomes if o.mode == mode]
+
+
+def protocols_of(names: Sequence[str]) -> dict[str, EvaluationProtocol]:
+    """Looks protocols up by their names; unknown names are refused with the nearest ones."""
+    if not names:
+        raise UserError(f"config.modes names no protocol; there are {', '.join(PROTOCOLS)}")
+    return {name: choose(name, PROTOCOLS, "config.modes") for name in names}
+
+
+def outcome_key(mode: str, task: EvaluationTask, seed: int) -> str:
+    """Computes the fingerprint of all that decides the predictions of a run."""
+    protocol = PROTOCOLS[mode]
+    decisive = [
+        FORMAT,
+        mode,
+        plain(protocol),
+        plain(protocol.settings(task)),
+        encoder_identity(protocol, task, seed),
+        task.fingerprint(seed),
+        None if is_deterministic(protocol, task) else seed,
+    ]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def is_deterministic(protocol: EvaluationProtocol, task: EvaluationTask) -> bool:
+    """Tells whether every seed of a protocol gives the same predictions on this task."""
+    return protocol.deterministic and task.settings.label.fraction == 1
+
+
+def evaluate(
+    task: EvaluationTask,
+    modes: Sequence[str],
+    seeds: Sequence[int],
+    workdir: pathlib.Path,
+    *,
+    save_best: bool = False,
+) -> list[Outcome]:
+    """Runs every protocol with every seed; those whose outcome is there already are not run again.
+
+    Args:
+      task: What is evaluated.
+      modes: Names of protocols.
+      seeds: Seeds; a protocol that gives the same with every seed runs with the first alone.
+      workdir: Where outcomes, curves and trained encoders are written.
+      save_best: Whether encoders that a protocol trained are written, as checkpoints.
+    """
+    folder, outcomes = workdir / "outcomes", []
+    for mode, protocol in protocols_of(modes).items():
+        for seed in seeds[:1] if is_deterministic(protocol, task) else seeds:
+            key = outcome_key(mode, task, seed)
+            path = folder / f"{mode}-seed{seed}-{key[:12]}.npz"
+            best = workdir / "best" / f"{mode}-seed{seed}"
+            predictions = load_predictions(path, key, task)
+            missing = save_best and protocol.saves_encoder and not _is_of(best, key)
+            if predictions is None or missing:
+                log = _log(workdir, mode, seed) if protocol.trains else None
+                predictions = protocol.run(task, seed, log)
+                if jax.process_index() == 0:
+                    save_predictions(path, key, predictions)
+                    if save_best and protocol.saves_encoder:
+                        save_trained(best, key, mode, task, predictions)
+            outcomes.append(_outcome(mode, seed, key, task, predictions))
+    return outcomes
+
+
+def evaluate_fractions(
+    task: EvaluationTask,
+    mode: str,
+    seeds: Sequence[int],
+    fractions: Sequence[float],
+    workdir: pathlib.Path,
+) -> list[tuple[float, Outcome]]:
+    """Runs a protocol with every seed and share of labels.
+
+    Shares that are the same draw for every seed, such as all labels of a protocol that gives the
+    same with every seed, run once. Protocols that can fit many runs in one program do.
+
+    Returns:
+      (fraction, outcome) of every run; the outcome's mode is that of the protocol.
+    """
+    protocol, cells = PROTOCOLS[mode], []
+    for fraction in fractions:
+        part = task.with_fraction(fraction)
+        once = is_deterministic(protocol, part)
+        for seed in seeds[:1] if once else seeds:
+            key = outcome_key(mode, part, seed)
+            path = workdir / "outcomes" / f"{mode}-seed{seed}-{key[:12]}.npz"
+            cells.append((fraction, seed, part, key, path))
+    made = {c[3]: load_predictions(c[4], c[3], c[2]) for c in cells}
+    missing = [c for c in cells if made[c[3]] is None]
+    for together in _together(protocol, missing):
+        pairs = [(seed, fraction) for fraction, seed, *_ in together]
+        if isinstance(protocol, LogisticProbe):
+            results = protocol.run_many(task, pairs)
+        else:
+            results = [protocol.run(part, seed, None) for _, seed, part, *_ in together]
+        for (*_, key, path), predictions in zip(together, results, strict=True):
+            made[key] = predictions
+            if jax.process_index() == 0:
+                save_predictions(path, key, predictions)
+    return [
+        (fraction, _outcome(mode, seed, key, part, predictions))
+        for fraction, seed, part, key, _ in cells
+        if (predictions := made[key]) is not None
+    ]
+
+
+def _together(protocol: EvaluationProtocol, cells: list[tuple]) -> list[list[tuple]]:
+    """Groups runs that share an encoder: all of a pre-trained one, those of a seed of others."""
+    groups: dict[Any, list[tuple]] = {}
+    for cell in cells:
+        groups.setdefault(cell[1] if protocol.weights == "random" else None, []).append(cell)
+    return list(groups.values())
+
+
+def _outcome(
+    mode: str, seed: int, key: str, task: EvaluationTask, predictions: Predictions
+) -> Outcome:
+    if predictions.warning:
+        print(f"{mode} seed {seed}: {predictions.warning}")
+    p, rows = predictions, task.split.test
+    return Outcome(mode, seed, task.fold, rows, p.test, p.val, key, p.chosen, p.warning)
+
+
+def _log(workdir: pathlib.Path, mode: str, seed: int) -> MetricLog | None:
+    """Opens the log of a protocol that trains; None on all processes but the first."""
+    if jax.process_index():
+        return None
+    folder = workdir / "curves" / f"{mode}-seed{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return MetricLog(folder, resumed_step=-1)
+
+
+def save_predictions(path: pathlib.Path, key: str, predictions: Predictions) -> None:
+    """Writes predictions under a temporary name and renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.tmp.npz")
+    about = json.dumps({"chosen": predictions.chosen, "warning": predictions.warning})
+    np.savez(
+        temporary,
+        allow_pickle=False,
+        key=np.array(key),
+        about=np.array(about),
+        curve=predictions.curve,
+        val=predictions.val.scores,
+        val_decisions=predictions.val.decisions,
+        test=predictions.test.scores,
+        test_decisions=predictions.test.decisions,
+    )
+    temporary.replace(path)
+
+
+def load_predictions(path: pathlib.Path, key: str, task: EvaluationTask) -> Predictions | None:
+    """Reads predictions if they were decided by what this key stands for, else None."""
+    if not path.exists():
+        return None
+    with np.load(path) as kept:
+        if str(kept["key"]) != key:
+            return None
+        val, test = (
+            task.scored(part, kept[part], kept[f"{part}_decisions"]) for part in ("val", "test")
+        )
+        return Predictions(val, test, **json.loads(str(kept["about"])), curve=kept["curve"])
+
+
+def _is_of(folder: pathlib.Path, key: str) -> bool:
+    """Tells whether a folder holds the encoder that the run of this key trained."""
+    name = folder / KEY
+    return name.exists() and name.read_text(encoding="utf-8") == key
+
+
+def save_trained(
+    folder: pathlib.Path, key: str, mode: str, task: EvaluationTask, predictions: Predictions
+) -> None:
+    """Writes a trained encoder as a checkpoint, its classifier beside it as plain arrays.
+
+    What another run of the same protocol and seed had left there is replaced.
+    """
+    objective = predictions.trained
+    if objective is None:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    network = objective.classifier
+    meta = trained_meta(mode, task, int(predictions.chosen["step"]))
+    save_model(folder, {"encoder": network["encoder"]}, meta)
+    head = nnx.to_pure_dict(nnx.state(network["head"]))
+    arrays = {
+        "kernel": head["out"]["kernel"],
+        "bias": head["out"]["bias"],
+        "mean": head["mean"],
+        "std": head["std"],
+    }
+    classes = np.array(task.corpus.classes)
+    np.savez(folder / "classifier.npz", allow_pickle=False, classes=classes, **arrays)
+    (folder / KEY).write_text(key, encoding="utf-8")  # last: it vouches for the rest
+
+
+def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:
+    """Describes an encoder that a protocol trained on labels."""
+    protocol, corpus = PROTOCOLS[mode], task.corpus
+    encoder = task.encoder(protocol.weights, 0)
+    before, train = encoder.meta, task.split.train
+    groups = {*before.train_groups, *corpus.global_groups[train].tolist()}
+    audio = {*before.train_audio, *audio_hashes(corpus.clips[row] for row in train)}
+    return dataclasses.replace(
+        before,
+        trained_by=mode,
+        projector=None,
+        frames=task.windows.frames,
+        hop_frames=task.windows.hop_frames,
+        train_groups=tuple(sorted(groups)),
+        train_audio=tuple(sorted(audio)),
+        data=corpus.describe(),
+        config=plain(task.settings),
+        selected_by=None,
+        scores={},
+        step=step,
+        skipped_batches=0,
+        started_from=encoder.fingerprint if protocol.weights == "pretrained" else None,
+    )

@@ -1,0 +1,95 @@
+"""What a way to evaluate must offer; every other file of this folder is one of them."""
+
+import abc
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.task import EvaluationTask
+from cryjax.settings import to_dict
+from cryjax.train.log import MetricLog
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What one run of a protocol says, and what was chosen on validation to get there.
+
+    Attributes:
+      val: Predictions of the validation part.
+      test: Predictions of the test part, computed once, after every choice was made.
+      chosen: What validation selected, such as {"step": 400} or {"strength": 0.1}.
+      curve: (points, 2) step and validation metric; empty for protocols that do not train.
+      trained: The trained module where the protocol trains an encoder, else None.
+      warning: What a reader should know about this run, such as a fit that did not converge.
+    """
+
+    val: Scored
+    test: Scored
+    chosen: dict[str, float] = dataclasses.field(default_factory=dict)
+    curve: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 2)))
+    trained: Any = None
+    warning: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationProtocol(abc.ABC):
+    """One way to evaluate, such as a linear probe on frozen representations.
+
+    Attributes:
+      label: What reports call it, such as "a fine-tuned encoder".
+      weights: Where the encoder's weights come from: "pretrained", "random" or "none".
+      deterministic: Whether every seed gives the same result when all labels are visible, so that
+        one run is enough.
+      trains: Whether it trains step by step and so has curves.
+      saves_encoder: Whether it trains an encoder that is worth keeping.
+    """
+
+    label: str
+    weights: str = "pretrained"
+    deterministic: bool = False
+    trains: bool = False
+    saves_encoder: bool = False
+
+    @abc.abstractmethod
+    def settings(self, task: EvaluationTask) -> Any:
+        """Returns the settings that this protocol reads, as a dataclass or plain values."""
+
+    def selection(self, task: EvaluationTask) -> str:
+        """Says what is selected, and on which part; "" where nothing is."""
+        del task
+        return ""
+
+    def caveats(self, task: EvaluationTask) -> str:
+        """Says what settings make it do that a reader would not expect; "" for nothing."""
+        del task
+        return ""
+
+    @abc.abstractmethod
+    def run(self, task: EvaluationTask, seed: int, log: MetricLog | None = None) -> Predictions:
+        """Evaluates with one seed.
+
+        Args:
+          task: Clips, split, visible labels and encoder.
+          seed: Seed of fresh weights, batches and the labelled subset.
+          log: Where the curves of protocols that train go.
+
+        Raises:
+          UserError: The task lacks what the protocol needs, such as a pre-trained encoder.
+        """
+
+
+def encoder_identity(protocol: EvaluationProtocol, task: EvaluationTask, seed: int) -> Any:
+    """Identifies the encoder that a protocol starts from, without building random weights."""
+    if protocol.weights == "pretrained":
+        return task.encoder("pretrained", seed).fingerprint
+    if protocol.weights == "none":
+        return None
+    settings = task.encoder_settings.for_patches(task.windows.frames)
+    return [to_dict(settings), task.normalise, list(task.statistics), seed]
+
+
+def plain(settings: Any) -> Any:
+    """Turns dataclasses into plain values, for fingerprints."""
+    return to_dict(settings) if dataclasses.is_dataclass(settings) else settings

@@ -1,0 +1,124 @@
+"""Publishing: from the outcomes of all folds to tables, predictions, a page and a few lines."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from cryjax.data.windows import window_counts
+from cryjax.evaluate.outcomes import Outcome
+from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.report import page, tables
+from cryjax.evaluate.report.clinical import ClinicalSettings
+from cryjax.evaluate.report.clinical import tables as clinical_tables
+from cryjax.evaluate.task import EvaluationTask
+from cryjax.settings import to_dict
+
+
+def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -> dict[str, Any]:
+    """Collects what every table says about its numbers.
+
+    Args:
+      tasks: The task of every fold.
+      modes: Names of the protocols.
+      seed: Seed of the label subset that is counted.
+    """
+    task = tasks[-1]
+    corpus, data, info = task.corpus, task.settings.data, task.corpus.sets[0].info
+    leak = "" if len(tasks) > 1 else data.leak
+    seen = [t.seen_in_training() for t in tasks]
+    groups = sum(len(set(t.corpus.groups[t.split.test])) for t in tasks)
+    clips = sum(len(t.split.test) for t in tasks)
+    label, known = task.settings.label, len(task.labelled(seed).train)
+    facts = {
+        "title": f"{info['corpus']} ({info['label']}), test {', '.join(t.fold for t in tasks)}",
+        "split rule": "; ".join(filter(None, [info["split_rule"], leak])),
+        "group": info["group"],
+        "clips": {name: len(rows) for name, rows in task.split.parts().items()},
+        "groups": {
+            name: len(set(corpus.groups[rows])) for name, rows in task.split.parts().items()
+        },
+        "labels": "all of the training part"
+        if label.fraction == 1
+        else f"{100 * label.fraction:g} % of it by {label.unit}, drawn by seed: {known} clips",
+        "windows": _windows_in_words(task),
+        "selection": _said("selection", modes, task) or "nothing is selected",
+        "test groups seen (unlabelled) in pre-training": (
+            f"{sum(s['groups'] for s in seen)} of {groups}; by identical audio "
+            f"{sum(s['clips'] for s in seen)} of {clips} test recordings"
+        ),
+        "licence": info["licence"],
+        "checkpoint": task.settings.checkpoint or "none",
+        "encoder": task.pretrained.fingerprint[:12] if task.pretrained else "fresh weights",
+    }
+    if caveats := _said("caveats", modes, task):
+        facts["note"] = caveats
+    return facts
+
+
+def _said(what: str, modes: Sequence[str], task: EvaluationTask) -> str:
+    """Joins what the protocols say of themselves, each sentence once."""
+    said = [getattr(PROTOCOLS[mode], what)(task) for mode in modes]
+    return "; ".join(dict.fromkeys(filter(None, said)))
+
+
+def _windows_in_words(task: EvaluationTask) -> str:
+    windows, rate = task.windows, task.corpus.spec.frames_per_s
+    if windows.whole:
+        return "none: recordings in one piece"
+    seconds = f" ({windows.frames / rate:.2f} s)" if rate else ""
+    words = f"{windows.frames} frames{seconds}, hop {windows.hop_frames}"
+    if task.pretrained is not None and task.pretrained.meta.frames != windows.frames:
+        words += f"; the checkpoint was trained with {task.pretrained.meta.frames}"
+    return words
+
+
+def publish(
+    workdir: pathlib.Path,
+    tasks: Sequence[EvaluationTask],
+    outcomes: Sequence[Outcome],
+    facts: dict[str, Any],
+    clinical: ClinicalSettings,
+    config: Any,
+    *,
+    curves: Sequence[pathlib.Path] = (),
+) -> None:
+    """Writes tables, predictions and report, and prints the first table.
+
+    Args:
+      workdir: Where they are written.
+      tasks: The task of every fold.
+      outcomes: Outcomes of all folds.
+      facts: What the numbers are.
+      clinical: What is reported besides the metrics.
+      config: Settings of the run.
+      curves: Workdirs of pre-training runs.
+    """
+    outcomes, task = tables.unique_runs(outcomes), tasks[-1]
+    corpus = task.corpus
+    more = clinical_tables(
+        outcomes,
+        corpus,
+        clinical,
+        shown=page.shown_outcome(outcomes),
+        leaky="LEAKY" in f"{facts['split rule']} {facts['selection']}",
+        windows=window_counts(corpus.lengths, task.windows),
+    )
+    rows = tables.save(workdir, outcomes, corpus, facts, more)
+    print("\n" + tables.main_table(rows, facts["title"]).as_markdown())
+    encoder = task.encoder("pretrained" if task.pretrained else "random", 0)
+    made = task.embeddings(encoder)
+    n = len(task.split.test)
+    parts = page.ReportParts(
+        tasks=tasks,
+        outcomes=outcomes,
+        rows=rows,
+        facts=facts,
+        clinical=clinical,
+        config=to_dict(config),
+        embeddings=made.of(len(task.split.rows) - n, n),
+        encoder="the pre-trained encoder" if task.pretrained else "an encoder of fresh weights",
+        curves=curves,
+        tables=more,
+        training=sorted(path.parent for path in workdir.glob("**/curves/*/metrics.jsonl")),
+    )
+    print(f"report: {page.write(workdir, parts)}")

@@ -1,0 +1,161 @@
+"""Outcomes of many protocols, seeds and folds as one table with both uncertainties."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cryjax.data.corpus import Corpus
+from cryjax.data.manifest import save_csv
+from cryjax.evaluate.estimates import by_fold, estimate
+from cryjax.evaluate.metrics import NAMES
+from cryjax.evaluate.outcomes import Outcome, runs_of
+
+LEVELS = ("recording", "group")
+NOTE = (
+    "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups]; without ± "
+    "there is one run, because every seed gives the same."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Cells for people, and the numbers behind them for programs.
+
+    Attributes:
+      title: Heading.
+      header: Names of the columns.
+      rows: Cells.
+      note: What the numbers are.
+      raw: One dictionary for each row.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str
+    raw: Sequence[dict[str, Any]]
+
+    def as_markdown(self) -> str:
+        """Writes title, note and cells."""
+        head = f"| {' | '.join(self.header)} |\n|{'---|' * len(self.header)}"
+        body = "\n".join(f"| {' | '.join(map(str, row))} |" for row in self.rows)
+        return f"**{self.title}**\n\n{self.note}\n\n{head}\n{body}"
+
+
+def unique_runs(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Keeps one of outcomes that are the same run: one fit with the same encoder is one fit."""
+    seen: dict[tuple, Outcome] = {}
+    for o in outcomes:
+        seen.setdefault((o.mode, o.fold, o.key or o.seed), o)
+    return list(seen.values())
+
+
+def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dict[str, Any]]:
+    """Computes one row for each protocol.
+
+    With several folds a seed's value is the mean over its folds. Runs that diverged are counted as
+    "diverged" and left out of the mean.
+    """
+    rows = []
+    for mode in dict.fromkeys(outcome.mode for outcome in outcomes):
+        runs = runs_of(outcomes, mode, level)
+        row: dict[str, Any] = {"mode": mode, "level": level}
+        row["seeds"] = len({run.seed for run in runs})
+        row["folds"] = len({run.fold for run in runs})
+        row["groups"] = sum(len(np.unique(fold[0].groups)) for fold in by_fold(runs))
+        row["diverged"] = sum(not run.scored.finite for run in runs)
+        row["runs"] = len(runs)
+        rows.append(row | estimate(runs))
+    return rows
+
+
+def mode_cell(row: dict[str, Any]) -> str:
+    """Names the protocol of a row, and how many of its runs diverged."""
+    if not row["diverged"]:
+        return row["mode"]
+    return f"{row['mode']} ({row['diverged']} of {row['runs']} runs diverged)"
+
+
+def cell(value: dict[str, Any]) -> str:
+    """Writes `mean ± standard error [interval]` in per cent; - is unknown."""
+    if np.isnan(value["mean"]):
+        return "-"
+    low, high = (100 * x for x in value["interval"])
+    spread = "" if np.isnan(value["standard_error"]) else f" ± {100 * value['standard_error']:.1f}"
+    interval = "[-]" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]"
+    return f"{100 * value['mean']:.1f}{spread} {interval}"
+
+
+def in_words(value: Any) -> str:
+    """Writes a fact for people, such as `train 10, val 2` for a dictionary."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    return ", ".join(f"{k} {v}" for k, v in pairs) or str(value)
+
+
+def main_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    """Makes the table of the metrics, one row for each protocol."""
+    cells = [[mode_cell(row), *(cell(row[name]) for name in NAMES), row["seeds"]] for row in rows]
+    return Table(title, ["mode", *NAMES, "seeds"], cells, NOTE, rows)
+
+
+def save(
+    workdir: pathlib.Path,
+    outcomes: Sequence[Outcome],
+    corpus: Corpus,
+    facts: dict[str, Any],
+    more: Sequence[Table] = (),
+) -> list[dict[str, Any]]:
+    """Writes metrics.json, results.md, results.csv and predictions.csv.
+
+    Args:
+      workdir: Where they are written.
+      outcomes: Predictions of every protocol, seed and fold.
+      corpus: What was evaluated on.
+      facts: What the numbers are; "title" is the heading.
+      more: Further tables.
+
+    Returns:
+      The rows of the table by recording.
+    """
+    tables = {level: summarise(outcomes, level) for level in LEVELS}
+    metrics = {"about": facts, "table": tables, "more": {t.title: t.raw for t in more}}
+    text = json.dumps(metrics, indent=2)
+    (workdir / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    main = [main_table(tables[level], f"{facts['title']}, by {level}") for level in LEVELS]
+    notes = [f"- {key}: {in_words(value)}" for key, value in facts.items() if key != "title"]
+    body = "\n\n".join([*(t.as_markdown() for t in (*main, *more)), "\n".join(notes)])
+    (workdir / "results.md").write_text(body + "\n", encoding="utf-8")
+    save_csv(workdir / "results.csv", [r for level in LEVELS for r in _flat(tables[level])])
+    _save_predictions(workdir, outcomes, corpus)
+    return tables["recording"]
+
+
+def _flat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Makes one row for each protocol and metric."""
+    keys = ("mode", "level", "seeds", "folds", "groups", "diverged")
+    return [
+        {key: row[key] for key in keys}
+        | {"metric": name, "mean": row[name]["mean"], "standard_error": row[name]["standard_error"]}
+        | dict(zip(("low", "high"), row[name]["interval"], strict=True))
+        for row in rows
+        for name in NAMES
+    ]
+
+
+def _save_predictions(workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Corpus) -> None:
+    with (workdir / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        head = ["mode", "seed", "fold", "path", "start_s", "group", "label", "predicted"]
+        writer.writerow(head + [f"p_{name}" for name in corpus.classes])
+        for o in outcomes:
+            for row, p, y, decided in zip(
+                o.rows, o.test.scores, o.test.labels, o.test.decisions, strict=True
+            ):
+                clip, guess = corpus.clips[row], corpus.classes[decided]
+                fixed = [clip.path, clip.start_s, clip.group, corpus.classes[y], guess]
+                writer.writerow([o.mode, o.seed, o.fold, *fixed, *(f"{x:.6f}" for x in p)])

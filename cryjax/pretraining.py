@@ -1,0 +1,278 @@
+"""A pre-training run: its settings, and the objective and the account that they lead to."""
+
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from cryjax.augment import AugmentSettings, PatchInfo, build_policy, fit_banks
+from cryjax.data.batches import Sampling, sample_patches, too_short_for_distance
+from cryjax.data.corpus import Corpus
+from cryjax.data.pool import Pool, PoolSettings
+from cryjax.data.shards import save_json
+from cryjax.data.windows import Windows
+from cryjax.encoder import Encoder, load
+from cryjax.errors import UserError
+from cryjax.evaluate.monitor import SCORE, MonitorSettings, make_monitor
+from cryjax.models import EncoderSettings, build_encoder
+from cryjax.models.compute import ComputeSettings, set_compute
+from cryjax.objectives import ObjectiveSettings, build_objective
+from cryjax.objectives.simclr import SimCLRSettings
+from cryjax.objectives.supervised import SupervisedSettings
+from cryjax.settings import differences, free, identity, to_dict
+from cryjax.spec import require_same
+from cryjax.train.faults import NonFinitePolicy, NotFiniteError
+from cryjax.train.meta import CheckpointMeta, audio_hashes
+from cryjax.train.optim import OptimSettings
+
+FRAMES = 101  # of a view where neither settings nor a checkpoint say otherwise
+ON_MISMATCH = ("refuse", "allow")
+
+
+@dataclasses.dataclass(frozen=True)
+class LogSettings:
+    """What is logged during training.
+
+    Attributes:
+      every: Updates between rows of metrics.
+      tensorboard: Whether they also go to TensorBoard.
+    """
+
+    every: int = 10
+    tensorboard: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainSettings:
+    """What decides a pre-training run.
+
+    Attributes:
+      task: Name of the task.
+      seed: Seed of weights, batches and augmentations.
+      steps: Number of updates; a finished run can be extended.
+      batch_size: Clips of a global batch.
+      save_every: Updates between checkpoints.
+      init: Workdir of the checkpoint that the run starts from; None starts from fresh weights.
+      on_mismatch: What happens where settings that were given (encoder, normaliser) differ from
+        the checkpoint's: "refuse" or "allow".
+      data: Clips, views, replay and what is protected.
+      encoder: Encoder; that of `init` where it is left at its default.
+      augment: Augmentations.
+      objective: What is minimised.
+      optim: Optimiser.
+      accumulate: Parts of a batch whose gradients are averaged; a contrastive loss then sees the
+        negatives of its part alone.
+      compute: Number format and rematerialisation of the encoder.
+      non_finite: What is tolerated of updates that are not finite.
+      deterministic: Asks a GPU for the same bits every time, at a cost.
+      knn: Scores during training, which then select the checkpoint.
+      log: What is logged.
+      profile: Writes a trace of a few steps to `profile/` in the workdir.
+    """
+
+    task: str = "pretrain"
+    seed: int = 0
+    steps: int = 1000
+    batch_size: int = 64
+    save_every: int = free(100)
+    init: str | None = free(None)
+    on_mismatch: str = free("refuse")
+    data: PoolSettings = PoolSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    augment: AugmentSettings = AugmentSettings()
+    objective: ObjectiveSettings = SimCLRSettings()
+    optim: OptimSettings = OptimSettings()
+    accumulate: int = 1
+    compute: ComputeSettings = ComputeSettings()
+    non_finite: NonFinitePolicy = NonFinitePolicy()
+    deterministic: bool = False
+    knn: MonitorSettings = MonitorSettings()
+    log: LogSettings = free(LogSettings())
+    profile: bool = free(False)
+
+    def __post_init__(self):
+        if self.on_mismatch not in ON_MISMATCH:
+            raise UserError(f"on_mismatch must be one of {', '.join(ON_MISMATCH)}")
+        if self.batch_size < 2 or self.steps < (0 if self.init else 1):
+            raise UserError(
+                f"pre-training needs batch_size of at least 2 and steps of at least 1, got "
+                f"{self.batch_size} and {self.steps}"
+            )
+
+    @property
+    def windows(self) -> Windows:
+        """Evaluation windows of the encoder, once `resolved` has filled frames in."""
+        frames = self.data.frames or FRAMES
+        return Windows(frames, self.data.hop_frames or max(1, frames // 2))
+
+
+def resolve(settings: PretrainSettings) -> tuple[PretrainSettings, Encoder | None]:
+    """Fills in what a checkpoint decides: encoder, normaliser, length of views.
+
+    Returns:
+      Settings without open ends, and the encoder that the run starts from, None without one.
+
+    Raises:
+      UserError: The encoder or the normaliser was given and differs from the checkpoint's.
+    """
+    start = load(settings.init) if settings.init else None
+    meta, by = start.meta if start else None, settings.augment.normalise.by
+    frames = settings.data.frames or (meta.frames if meta else FRAMES)
+    encoder = settings.encoder
+    if meta is not None and encoder == EncoderSettings():
+        encoder = meta.encoder
+    encoder = encoder.for_patches(frames)
+    if meta is not None and settings.on_mismatch == "refuse":
+        found = differences(to_dict(meta.encoder), to_dict(encoder), "config.encoder")
+        found += differences(meta.normalise, by or meta.normalise, "config.augment.normalise.by")
+        if found:
+            raise UserError(
+                f"{settings.init} was trained with other settings: {'; '.join(found)}; leave them "
+                "at their defaults to take the checkpoint's, or set config.on_mismatch=allow"
+            )
+    by = by or (meta.normalise if meta else "dataset")
+    normalise = dataclasses.replace(settings.augment.normalise, by=by)
+    resolved = dataclasses.replace(
+        settings,
+        encoder=encoder,
+        augment=dataclasses.replace(settings.augment, normalise=normalise),
+        data=dataclasses.replace(settings.data, frames=frames),
+    )
+    return resolved, start
+
+
+def build(settings: PretrainSettings, corpus: Corpus, pool: Pool, start: Encoder | None) -> Any:
+    """Builds the objective before its first step.
+
+    Args:
+      settings: Settings from `resolve`.
+      corpus: Where the clips are.
+      pool: Clips that are trained on.
+      start: Encoder from `resolve`; None without one.
+
+    Raises:
+      UserError: Shards and checkpoint have different log-mels, or labels are needed and missing.
+    """
+    spec, frames, rngs = corpus.spec, settings.windows.frames, nnx.Rngs(settings.seed)
+    if start is not None:
+        folder = str(corpus.sets[0].folder)
+        require_same(start.spec, spec, ours_is=str(settings.init), theirs_is=folder)
+    if isinstance(settings.objective, SupervisedSettings) and not corpus.classes:
+        raise UserError("objective.name=supervised needs labelled folders in data.dirs")
+    statistics = start.meta.statistics if start else corpus.statistics(pool.own)
+    encoder = build_encoder(settings.encoder, spec.n_mels, rngs=rngs)
+    set_compute(encoder, settings.compute)
+    patch = PatchInfo(frames, spec.n_mels, spec.log, statistics)
+    policy = build_policy(settings.augment, patch)
+    objective = build_objective(settings.objective, encoder, policy, len(corpus.classes), rngs)
+    if start is not None:
+        _start_from(objective, start)
+    if policy.step("k_mix") is not None:
+        patches = sample_patches(corpus, pool.own, frames=frames, seed=settings.seed)
+        fit_banks(policy, jnp.asarray(patches), statistics, seed=settings.seed)
+    return objective
+
+
+def _start_from(objective: Any, start: Encoder) -> None:
+    """Puts a checkpoint's arrays into an objective; its teacher, if it has one, follows."""
+    nnx.update(objective.encoder, nnx.state(start.module))
+    ours, theirs = getattr(objective, "projector", None), start.projector
+    if ours is not None and theirs is not None and ours.settings == theirs.settings:
+        nnx.update(ours, nnx.state(theirs))
+    objective.sync_teacher()
+
+
+def describe(
+    settings: PretrainSettings,
+    corpus: Corpus,
+    pool: Pool,
+    objective: Any,
+    start: Encoder | None,
+) -> CheckpointMeta:
+    """Describes the encoder that a run trains, groups and recordings it has heard included."""
+    projector, before = getattr(objective, "projector", None), start.meta if start else None
+    rows, windows = pool.rows, settings.windows
+    groups = set(corpus.global_groups[rows].tolist())
+    audio = set(audio_hashes(corpus.clips[row] for row in rows))
+    return CheckpointMeta(
+        encoder=settings.encoder,
+        spec=corpus.spec,
+        normalise=settings.augment.normalise.by or "dataset",
+        statistics=before.statistics if before else corpus.statistics(pool.own),
+        frames=windows.frames,
+        hop_frames=windows.hop_frames,
+        trained_by=settings.objective.name,
+        projector=projector.settings if projector is not None else None,
+        train_groups=tuple(sorted(groups | set(before.train_groups if before else ()))),
+        train_audio=tuple(sorted(audio | set(before.train_audio if before else ()))),
+        data=corpus.describe(),
+        config=identity(settings),
+        selected_by=SCORE if settings.knn.every else None,
+        started_from=start.fingerprint if start else None,
+    )
+
+
+def pool_fingerprint(pool: Pool) -> str:
+    """Hashes the clip numbers of a pool, in their parts."""
+    parts = b"|".join(np.asarray(part, np.int64).tobytes() for part in (pool.own, pool.replay))
+    return hashlib.sha256(parts).hexdigest()
+
+
+def sampling_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objective: Any) -> Sampling:
+    """Decides how batches are drawn, and says where the distance between views cannot be kept."""
+    data = settings.data
+    sampling = Sampling(
+        settings.windows.frames,
+        views=objective.views,
+        distance=data.distance,
+        backgrounds=data.backgrounds if objective.policy.needs_backgrounds else None,
+        replay=round(data.replay_fraction * settings.batch_size),
+    )
+    if short := too_short_for_distance(corpus, pool.rows, sampling):
+        print(
+            f"{short} of {len(pool.rows)} clips are shorter than data.distance + data.frames = "
+            f"{(data.distance or 0) + sampling.frames} frames; their views are as far apart as "
+            "they allow"
+        )
+    return sampling
+
+
+def monitor_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objective: Any) -> Any:
+    """Makes the kNN scores during training; None where there are none."""
+    if not settings.knn.every:
+        return None
+    own = settings.data.count_own(corpus)
+    query = corpus.rows(settings.data.val, whole=len(corpus.sets) - len(settings.data.dirs))
+    bank = pool.own[(pool.own < own) & (corpus.labels[pool.own] >= 0)]
+    return make_monitor(
+        settings.knn,
+        corpus,
+        objective,
+        bank=bank,
+        query=query[query < own],
+        windows=settings.windows,
+    )
+
+
+def report_not_finite(
+    workdir: pathlib.Path,
+    error: NotFiniteError,
+    feed: Iterator[dict[str, np.ndarray]],
+    corpus: Corpus,
+) -> None:
+    """Writes not_finite.json, which names the recordings that a run could not get past."""
+    bad = [
+        {
+            "batch": error.first_batch + i,
+            "clips": [corpus.clips[row].path for row in batch["index"]],
+            "finite": bool(np.isfinite(batch["mel"]).all()),
+        }
+        for i, batch in zip(range(error.in_a_row), feed, strict=False)
+    ]
+    save_json(workdir / "not_finite.json", {"reason": str(error), "batches": bad})
+    print(f"the recordings of these batches are named in {workdir / 'not_finite.json'}")

@@ -1,0 +1,117 @@
+"""A table: variants of one suite or evaluation, one after another, beside the source's figures."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+
+from cryjax.data.shards import load_shards
+from cryjax.errors import UserError
+from cryjax.evaluate.outcomes import protocols_of
+from cryjax.evaluate.report.combined import Combined
+from cryjax.evaluate.task import named_checkpoints
+from cryjax.settings import choose, free, from_dict, merged
+from cryjax.tasks import suite, transfer
+
+BASES: dict[str, Any] = {
+    "suite": (suite.SuiteSettings, suite.run),
+    "transfer": (transfer.TransferSettings, transfer.run),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TableSettings:
+    """The rows of a table and what they share.
+
+    Attributes:
+      task: Name of the task.
+      table: Title.
+      base: Settings of a suite or a transfer that all rows share, in plain values.
+      rows: Changes of each row, in plain values.
+      only: Rows to run; all where it is empty.
+      modes: Protocols that are columns.
+      metric: Metric of the cells.
+      published: Figures of the source by row and protocol, for columns of their own.
+      tasks: Prepared folders that are the rows instead, each with settings of its own behind
+        colons, such as prepared/us8k:test=fold10:val= or prepared/esc50:folds=*; a plus sign
+        separates several splits. Without settings, splits named train and test are used as such,
+        others as folds.
+      checkpoints: name=workdir of encoders, each of which takes every row's place in turn.
+    """
+
+    task: str = "table"
+    table: str = ""
+    base: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    only: tuple[str, ...] = free(())
+    modes: tuple[str, ...] = ("knn",)
+    metric: str = "accuracy"
+    published: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = free(())
+
+
+def task_row(text: str) -> tuple[str, dict[str, Any]]:
+    """Turns an entry of `TableSettings.tasks` into a row's name and changes."""
+    folder, *changes = text.split(":")
+    data: dict[str, Any] = {"dirs": folder}
+    splits = {clip.split for clip in load_shards(folder).clips}
+    if not {"train", "test"} <= splits:
+        data |= {"folds": "*"}
+    elif "val" not in splits:
+        data |= {"val": ""}
+    for change in changes:
+        key, sign, value = change.partition("=")
+        if not sign:
+            raise UserError(
+                f"config.tasks: {text!r} must be folder:setting=value:..., got {change!r}"
+            )
+        data[key] = value.replace("+", ",")
+        if key == "test":
+            data["folds"] = ""
+    return pathlib.Path(folder).name, {"data": data}
+
+
+def rows_of(settings: TableSettings) -> dict[str, dict[str, Any]]:
+    """Lists the changes of every row; with `checkpoints` each of them in every row's place."""
+    if unknown := [name for name in settings.only if name not in settings.rows]:
+        raise UserError(f"config.only names {unknown}; there are {', '.join(settings.rows)}")
+    rows = {name: settings.rows[name] for name in settings.only or settings.rows}
+    if settings.tasks:
+        rows = dict(task_row(text) for text in settings.tasks)
+    if not settings.checkpoints:
+        return rows
+    return {
+        f"{row} · {name}": merged(changes, {"checkpoint": path})
+        for row, changes in rows.items()
+        for name, path in named_checkpoints(settings.checkpoints).items()
+    }
+
+
+def run(settings: TableSettings, workdir: pathlib.Path) -> None:
+    """Runs as `configs/ablations.py` and `configs/protocol.py` describe."""
+    kind, runner = choose(settings.base.get("task", ""), BASES, "config.base.task")
+    protocols_of(settings.modes)
+    wanted = {
+        name: from_dict(kind, merged(settings.base, changes), f"row {name}")
+        for name, changes in rows_of(settings).items()
+    }
+    for name, changed in wanted.items():
+        modes = getattr(changed, "transfer", changed).modes
+        if not set(modes) & set(settings.modes):
+            raise UserError(
+                f"row {name} evaluates {', '.join(modes)} and config.modes shows "
+                f"{', '.join(settings.modes)}: nothing of it would be in the table"
+            )
+    # rows that only the source has stand below; an ablation's are the rows themselves
+    theirs = [name for name in settings.published if name not in settings.rows]
+    table = Combined(settings.table, settings.modes, settings.metric, settings.published)
+    folders: dict[str, pathlib.Path] = {}
+    for place, (name, changed) in enumerate(wanted.items(), 1):
+        print(f"\n== {name} ({place} of {len(wanted)})")
+        folders[name] = workdir / name.replace("/", "-").replace(" ", "_")
+        runner(changed, folders[name])
+        if jax.process_index() == 0:
+            text = table.save(workdir, folders, theirs)
+            print(f"\n{text}" if place == len(wanted) else "")
