@@ -1,4 +1,4 @@
-"""uclser's networks in PyTorch, from the card; only benchmarks use them."""
+"""Networks in PyTorch, after the papers; benchmarks time them, tests/golden is made with them."""
 
 import itertools
 
@@ -14,13 +14,13 @@ def conv_norm(n_in: int, n_out: int, kernel: int = 3, stride: int = 1) -> nn.Seq
 
 
 class VGG(nn.Module):
-    """The VGG-like encoder."""
+    """The VGG-like encoder of Fonseca et al. 2021."""
 
-    def __init__(self):
+    def __init__(self, width: int = 32):
         super().__init__()
-        widths = [1, 32, 32, 32, 64, 64, 128]
+        widths = [1, *(width * n for n in (1, 1, 1, 2, 2, 4))]
         self.convs = nn.ModuleList(conv_norm(a, b) for a, b in itertools.pairwise(widths))
-        self.dense = nn.Linear(256, 512)
+        self.dense = nn.Linear(8 * width, 16 * width)
 
     def forward(self, x):
         """Encodes (batch, 1, time, mel)."""
@@ -31,7 +31,7 @@ class VGG(nn.Module):
 
 
 class Block(nn.Module):
-    """A basic block."""
+    """A basic block of ResNet (He et al. 2016)."""
 
     def __init__(self, n_in: int, n_out: int, stride: int):
         super().__init__()
@@ -47,13 +47,13 @@ class Block(nn.Module):
 class ResNet18(nn.Module):
     """ResNet-18 for one channel."""
 
-    def __init__(self):
+    def __init__(self, width: int = 64):
         super().__init__()
-        self.stem, blocks, n_in = conv_norm(1, 64, 7, 2), [], 64
+        self.stem, blocks, n_in = conv_norm(1, width, 7, 2), [], width
         for stage in range(4):
             for i in range(2):
-                blocks.append(Block(n_in, 64 * 2**stage, 2 if stage and not i else 1))
-                n_in = 64 * 2**stage
+                blocks.append(Block(n_in, width * 2**stage, 2 if stage and not i else 1))
+                n_in = width * 2**stage
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x):
@@ -65,27 +65,28 @@ class ResNet18(nn.Module):
 
 
 class CRNN(nn.Module):
-    """Three convolutions and a bidirectional GRU."""
+    """Three convolutions and a bidirectional GRU, for 96 mel bands."""
 
-    def __init__(self):
+    def __init__(self, width: int = 128):
         super().__init__()
-        self.convs = nn.ModuleList(conv_norm(n, 128, 5) for n in (1, 128, 128))
-        self.gru = nn.GRU(256, 64, batch_first=True, bidirectional=True)
+        self.convs = nn.ModuleList(conv_norm(n, width, 5) for n in (1, width, width))
+        self.gru = nn.GRU(2 * width, width // 2, batch_first=True, bidirectional=True)
 
     def forward(self, x):
         """Encodes (batch, 1, time, mel)."""
         for conv, pool in zip(self.convs, ((2, 5), (2, 4), (2, 2)), strict=True):
             x = functional.max_pool2d(functional.relu(conv(x)), pool)
         out, _ = self.gru(x.permute(0, 2, 3, 1).flatten(2))
-        return out[:, -1, :64] * out[:, -1, 64:]
+        half = out.shape[2] // 2
+        return out[:, -1, :half] * out[:, -1, half:]
 
 
 class CNN14(nn.Module):
-    """PANNs' CNN14 without its tail."""
+    """PANNs' CNN14 without its tail (Kong et al. 2020)."""
 
-    def __init__(self, mels: int = 64):
+    def __init__(self, mels: int = 64, width: int = 64):
         super().__init__()
-        self.norm, widths = nn.BatchNorm2d(mels), [1, 64, 128, 256, 512, 1024, 2048]
+        self.norm, widths = nn.BatchNorm2d(mels), [1, *(width * 2**i for i in range(6))]
         self.blocks = nn.ModuleList(
             nn.ModuleList([conv_norm(a, b), conv_norm(b, b)]) for a, b in itertools.pairwise(widths)
         )

@@ -43,6 +43,17 @@ def fill(module, arrays, names):
             node.bias[...] = jnp.asarray(arrays[f"{theirs}.bias"])
 
 
+def set_gru(gru, w_ih, w_hh, b_ih, b_hh):
+    for variable, value in (
+        (gru.w_in, w_ih.T),
+        (gru.w_state, w_hh.T),
+        (gru.b_in, b_ih),
+        (gru.b_state, b_hh),
+    ):
+        assert variable.shape == value.shape
+        variable[...] = jnp.asarray(value, jnp.float32)
+
+
 def _resnet_layout():
     """(name, shape of the weight) in the order of torch's state dict, and our paths."""
     layout, names = [], {}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from torch_names import PROJECTOR, fill, nchw
+from torch_names import PROJECTOR, fill, nchw, set_gru
 
 from cryjax.errors import UserError
 from cryjax.models import (
@@ -27,17 +27,6 @@ from cryjax.models.layers import Dropout, in_eval_mode
 from cryjax.models.teacher import ema_update, frozen_copy
 from cryjax.train.variables import trainable
 from cryjax.types import Buffer
-
-
-def set_gru(gru, w_ih, w_hh, b_ih, b_hh):
-    for variable, value in (
-        (gru.w_in, w_ih.T),
-        (gru.w_state, w_hh.T),
-        (gru.b_in, b_ih),
-        (gru.b_state, b_hh),
-    ):
-        assert variable.shape == value.shape
-        variable[...] = jnp.asarray(value, jnp.float32)
 
 
 def test_crnn_with_its_released_weights(golden):
