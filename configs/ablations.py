@@ -85,9 +85,10 @@ def get_config(variant: str = "sampling") -> Any:
     rows, smoke = tables[name], variant == "smoke"
     modes = "knn,linear" if name == "objectives" else "knn_within"
     random = "random_linear" if name == "objectives" else "random_knn_within"
+    shown = ("majority", "mel_statistics", random, *modes.split(","))
     base = changed(
         suite.settings("smoke" if smoke else ""),
-        {"transfer": {"modes": f"majority,mel_statistics,{random},{modes}"}},
+        {"transfer": {"modes": ",".join(shown)}},
     )
     if name != "objectives":
         base = changed(base, {"transfer": {"knn": SOURCE_KNN}})
@@ -96,7 +97,7 @@ def get_config(variant: str = "sampling") -> Any:
         TableSettings(
             table=name,
             only=("random", "d25") if smoke else tuple(rows),
-            modes=tuple(modes.split(",")),
+            modes=shown,
             published={row: {"knn_within": figure} for row, figure in figures.items()},
         )
     )

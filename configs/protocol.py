@@ -21,6 +21,7 @@ every pre-trained encoder a name; the figures of the sources were measured on th
 comparable with yours. Finished rows are skipped.
 """
 
+import dataclasses
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -47,19 +48,19 @@ UCLSER_MODES = ("knn_within", "linear", "finetune", "scratch")
 EXTRA = {"extra_dirs": "prepared/extra"}
 # folders of the 11 tasks and how they were prepared, besides --spec=slicer
 LAPE_ROWS: dict[str, dict[str, Any]] = {
-    "SC-V1": {"dirs": "prepared/speech_commands_v1"},  # --corpus=speech_commands_v1
-    "SC-V2 (12)": {"dirs": "prepared/speech_commands12"},  # --corpus=speech_commands12
-    "SC-V2 (35)": {"dirs": "prepared/speech_commands"},  # --corpus=speech_commands
+    "sc_v1": {"dirs": "prepared/speech_commands_v1"},  # --corpus=speech_commands_v1
+    "sc_v2_12": {"dirs": "prepared/speech_commands12"},  # --corpus=speech_commands12
+    "sc_v2_35": {"dirs": "prepared/speech_commands"},  # --corpus=speech_commands
     # --corpus=librispeech --label=chapter --split=by_clip: as LAPE, LEAKY
-    "LBS (chapter)": {"dirs": "prepared/librispeech_chapter"},
-    "LBS (speaker)": {"dirs": "prepared/librispeech"},  # --corpus=librispeech
-    "VC": {"dirs": "prepared/voxceleb1"},  # --corpus=voxceleb1: 1,251 classes
-    "IC": {"dirs": "prepared/iemocap", "folds": "*"},  # --corpus=iemocap: five sessions
-    "VF": {"dirs": "prepared/voxforge"},  # --corpus=voxforge
-    "NS": {"dirs": "prepared/nsynth"},  # --corpus=nsynth
-    "BSD": {"dirs": "prepared/bird_detection"},  # --corpus=bird_detection
-    "TUT": {"dirs": "prepared/tut2018", "val": ""},  # --corpus=tut2018: fold 1
-    "US8K": {  # --corpus=urbansound8k: fold 10 alone is tested, as LAPE
+    "lbs_chapter": {"dirs": "prepared/librispeech_chapter"},
+    "lbs_speaker": {"dirs": "prepared/librispeech"},  # --corpus=librispeech
+    "vc": {"dirs": "prepared/voxceleb1"},  # --corpus=voxceleb1: 1,251 classes
+    "ic": {"dirs": "prepared/iemocap", "folds": "*"},  # --corpus=iemocap: five sessions
+    "vf": {"dirs": "prepared/voxforge"},  # --corpus=voxforge
+    "ns": {"dirs": "prepared/nsynth"},  # --corpus=nsynth
+    "bsd": {"dirs": "prepared/bird_detection"},  # --corpus=bird_detection
+    "tut": {"dirs": "prepared/tut2018", "val": ""},  # --corpus=tut2018: fold 1
+    "us8k": {  # --corpus=urbansound8k: fold 10 alone is tested, as LAPE
         "dirs": "prepared/urbansound8k",
         "train": ",".join(f"fold{i}" for i in range(1, 10)),
         "val": "",
@@ -97,7 +98,7 @@ def _ubenwa() -> TableSettings:
             "injury": {"data": {"dirs": "prepared/injury"}},
             "triggers": {"data": {"dirs": "prepared/triggers"}},
         },
-        modes=modes,
+        modes=(*BASELINES, *modes),
         metric="auc",
         published=published.by_mode(published.UBENWA, modes),
     )
@@ -126,10 +127,10 @@ def _ubenwa_adaptation() -> TableSettings:
         rows={
             "none": {"pretrain": {"steps": 0}},
             "cry": {},
-            "cry + extra": {"pretrain": {"data": EXTRA}},
-            "cry + extra + replay": {"pretrain": {"data": EXTRA | replay}},
+            "cry_extra": {"pretrain": {"data": EXTRA}},
+            "cry_extra_replay": {"pretrain": {"data": EXTRA | replay}},
         },
-        modes=UBENWA_MODES,
+        modes=(*BASELINES, *UBENWA_MODES),
         metric="auc",
         published=published.by_mode(published.ADAPTATION, UBENWA_MODES),
     )
@@ -173,14 +174,14 @@ def _uclser(released: bool) -> TableSettings:
         base=to_config(base).to_dict(),
         rows={
             # the clean training set, named val, within itself; the test set stands in for val
-            "clean set, kNN": {
+            "clean_set_knn": {
                 "data": {"val": "test", "test": "val"},
                 "modes": "majority,mel_statistics,random_knn_within,knn_within",
             },
-            "larger noisy": {"modes": ",".join((*BASELINES, *UCLSER_MODES[1:]))},
-            "small clean": {"data": clean, "modes": ",".join((*BASELINES, *UCLSER_MODES[2:]))},
+            "larger_noisy": {"modes": ",".join((*BASELINES, *UCLSER_MODES[1:]))},
+            "small_clean": {"data": clean, "modes": ",".join((*BASELINES, *UCLSER_MODES[2:]))},
         },
-        modes=UCLSER_MODES,
+        modes=(*BASELINES, "random_knn_within", *UCLSER_MODES),
         metric="balanced_accuracy",
         published=published.by_mode(published.UCLSER, UCLSER_MODES),
     )
@@ -216,7 +217,7 @@ def _lape(released: bool) -> TableSettings:
     return TableSettings(
         base=to_config(base).to_dict(),
         rows={row: {"data": data} for row, data in LAPE_ROWS.items()},
-        modes=("random_linear", "linear"),
+        modes=(*BASELINES, "linear"),
         metric="accuracy",
         published=published.lape(),
     )
@@ -234,8 +235,8 @@ def _icbhi() -> TableSettings:
     )
     return TableSettings(
         base=to_config(base).to_dict(),
-        rows={"official split": {}},
-        modes=modes,
+        rows={"official_split": {}},
+        modes=(*BASELINES[1:], *modes),  # the score is not given for the majority
         metric="icbhi_score",
         published=published.ICBHI,
     )
@@ -243,9 +244,7 @@ def _icbhi() -> TableSettings:
 
 def _smoke() -> TableSettings:
     base = changed(transfer.settings("smoke"), {"modes": ",".join(BASELINES)})
-    return TableSettings(
-        base=to_config(base).to_dict(), rows={"task": {}}, modes=("random_linear",)
-    )
+    return TableSettings(base=to_config(base).to_dict(), rows={"task": {}}, modes=BASELINES)
 
 
 def get_config(variant: str = "ubenwa") -> Any:
@@ -265,6 +264,8 @@ def get_config(variant: str = "ubenwa") -> Any:
     }
     variant = variant or "ubenwa"
     made = makers[variant]()
+    if isinstance(made, TableSettings):  # a ConfigDict forgets the order of its keys
+        made = dataclasses.replace(made, only=tuple(made.rows))
     config = to_config(made)
     if isinstance(made, TableSettings):
         config.table = variant

@@ -17,31 +17,31 @@ UBENWA = {
 ADAPTATION = {
     "none": UBENWA["injury: SimCLR"],
     "cry": UBENWA["injury: 10 h of cries"],
-    "cry + extra": UBENWA["injury: 21 h"],
-    "cry + extra + replay": UBENWA["injury: 21 h + replay"],
+    "cry_extra": UBENWA["injury: 21 h"],
+    "cry_extra_replay": UBENWA["injury: 21 h + replay"],
 }
 # Fonseca et al. 2021: kNN, linear, fine-tuned, from scratch
 UCLSER = {
-    "clean set, kNN: ResNet-18": (70.1,),
-    "larger noisy: ResNet-18": (None, 74.3, 78.2, 65.4),
-    "larger noisy: VGG-like": (None, 70.0, 72.8, 70.6),
-    "larger noisy: CRNN": (None, 64.4, 74.2, 72.0),
-    "small clean: ResNet-18": (None, None, 77.9, 56.5),
-    "small clean: VGG-like": (None, None, 72.3, 61.1),
-    "small clean: CRNN": (None, None, 69.1, 58.7),
+    "clean_set_knn: ResNet-18": (70.1,),
+    "larger_noisy: ResNet-18": (None, 74.3, 78.2, 65.4),
+    "larger_noisy: VGG-like": (None, 70.0, 72.8, 70.6),
+    "larger_noisy: CRNN": (None, 64.4, 74.2, 72.0),
+    "small_clean: ResNet-18": (None, None, 77.9, 56.5),
+    "small_clean: VGG-like": (None, None, 72.3, 61.1),
+    "small_clean: CRNN": (None, None, 69.1, 58.7),
 }
 LAPE_TASKS = (
-    "SC-V1",
-    "SC-V2 (12)",
-    "SC-V2 (35)",
-    "LBS",
-    "VC",
-    "IC",
-    "VF",
-    "NS",
-    "BSD",
-    "TUT",
-    "US8K",
+    "sc_v1",
+    "sc_v2_12",
+    "sc_v2_35",
+    "lbs",
+    "vc",
+    "ic",
+    "vf",
+    "ns",
+    "bsd",
+    "tut",
+    "us8k",
 )
 # Seth et al. 2023, linear accuracy
 LAPE = {
@@ -52,7 +52,7 @@ LAPE = {
     "SLICER": (94.8, 94.2, 90.4, 95.7, 49.4, 66.4, 89.9, 76.3, 90.0, 66.8, 83.2),
 }
 # 4 classes, official split: CNN6 (Moummad & Farrugia 2023) and AST with Patch-Mix (Bae et al. 2023)
-ICBHI = {"official split: CNN6": {"scratch": 53.9}, "official split: AST": {"finetune": 62.4}}
+ICBHI = {"official_split: CNN6": {"scratch": 53.9}, "official_split: AST": {"finetune": 62.4}}
 
 
 def by_mode(figures: dict[str, tuple], modes: tuple[str, ...]) -> dict[str, dict[str, float | str]]:

@@ -150,7 +150,7 @@ def _parse(args: Sequence[str]) -> list[str]:
         return flags.FLAGS(args)
     except (AttributeError, KeyError) as error:
         sys.exit(f"cryjax: {explain_override(args[1:], error)}")
-    except flags.Error as error:
+    except (flags.Error, UserError, SyntaxError) as error:
         sys.exit(f"cryjax: {error}")
 
 

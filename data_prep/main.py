@@ -31,7 +31,9 @@ _SPLIT = flags.DEFINE_string(
     "official, official_strict, official_as_published, holdout, kfold:K, column:NAME or by_clip.",
 )
 _LABEL = flags.DEFINE_string(
-    "label", "label", "Column that becomes the label, such as age or site."
+    "label",
+    "label",
+    "Column that becomes the label, such as age or site; with group, recordings are the groups.",
 )
 _DUPLICATES = flags.DEFINE_enum(
     "duplicates",
@@ -131,6 +133,10 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         print(counts)
     if options.label != "label":
         clips = [dataclasses.replace(clip, label=clip.column(options.label)) for clip in clips]
+    group = recipe.group
+    if options.label == "group":  # who is speaking? then a recording is what must not be shared
+        clips = [dataclasses.replace(clip, group=clip.recording) for clip in clips]
+        group = f"recording; the label is its {recipe.group}"
     own = all(clip.split for clip in clips) and recipe.name == "csv"
     rule = options.split or ("official" if own else recipe.split)
     make_splits(clips, rule, options.seed)  # a rule that cannot be applied is refused before hours
@@ -138,7 +144,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     about = {
         "corpus": recipe.name,
         "licence": recipe.licence,
-        "group": recipe.group,
+        "group": group,
         "label": options.label,
         "seed": options.seed,
     }

@@ -16,6 +16,7 @@ SimCLR 71.3 / 78.5 / 83.9; adapted on 21 h with replay 80.8 / 83.3 / 85.0. Their
 public. configs/protocol.py has the three evaluations of the study, each as one command.
 """
 
+import dataclasses
 from typing import Any
 
 from configs import adapt, common, simclr, supervised, transfer
@@ -71,7 +72,7 @@ ADAPT = {
         "replay_dirs": "prepared/generic",
         "replay_fraction": 0.5,  # [ours]
     },
-    "init": "runs/ubenwa_simclr",
+    "init": "runs/ubenwa_simclr",  # encoder, normaliser and length of views are its own
     "optim": {"learning_rate": 0.0015, "warmup": 0.05},  # [ours]
     "steps": 5000,  # [ours] about 50 passes over 21 h
     "save_every": 500,
@@ -98,11 +99,16 @@ FINETUNE: dict[str, Any] = {
 
 
 def settings(variant: str = "simclr") -> PretrainSettings:
-    base = {"supervised": supervised, "adapt": adapt}.get(variant, simclr).settings()
-    base = changed(base, SHARED)
+    start = {"supervised": supervised, "adapt": adapt}.get(variant, simclr).settings()
+    base = changed(start, SHARED)
     if variant == "supervised":
         return changed(base, SUPERVISED)
-    return changed(changed(base, SIMCLR), ADAPT if variant == "adapt" else {})
+    base = changed(base, SIMCLR)
+    if variant != "adapt":
+        return base
+    inherited = {"data": {"frames": None}, "augment": {"normalise": {"by": None}}}
+    base = changed(changed(base, ADAPT), inherited)
+    return dataclasses.replace(base, encoder=start.encoder)
 
 
 def downstream() -> TransferSettings:

@@ -3,7 +3,10 @@
 All fits read the same embeddings; they differ in which rows they learn from and how strongly they
 are regularised. So the two products of an iteration, features by weights and features by residuals,
 are one matrix product each for all fits together, and because the logits of a linear model are
-linear in the step, a line search needs no product at all.
+linear in the step, a line search needs no product at all. Features are rotated to their principal
+components, which the penalty does not notice: there the Hessian is nearly diagonal, and L-BFGS
+starts from its diagonal, computed anew every few iterations. On embeddings of real recordings this
+takes less than half of the iterations.
 """
 
 import dataclasses
@@ -13,12 +16,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jaxtyping import Array, Float, Int
 
 from cryjax.errors import UserError
 from cryjax.evaluate.metrics import NAMES
 
 MEMORY = 5  # pairs of differences that L-BFGS keeps
+REFRESH = 5  # iterations between computations of the Hessian's diagonal
 NEWTON = 4  # one-dimensional Newton steps of a line search
 Weight = Float[Array, "features fits classes"]
 Bias = Float[Array, "fits classes"]
@@ -76,7 +81,7 @@ def _probabilities(weight: Weight, bias: Bias, x: Float[Array, "rows features"])
 
 
 class _State(NamedTuple):
-    """Parameters of all fits, their logits and gradient, and the memory of L-BFGS."""
+    """All fits: parameters, logits, gradient, memory of L-BFGS, inverse of the diagonal."""
 
     step: Any
     params: tuple[Weight, Bias]
@@ -86,6 +91,7 @@ class _State(NamedTuple):
     turns: tuple[Array, Array]
     inverse: Array
     scale: PerFit
+    diagonal: tuple[Weight, Bias]
 
 
 def _dot(a: tuple, b: tuple) -> PerFit:
@@ -94,6 +100,10 @@ def _dot(a: tuple, b: tuple) -> PerFit:
 
 def _times(factor: PerFit, a: tuple) -> tuple:
     return factor[None, :, None] * a[0], factor[:, None] * a[1]
+
+
+def _times_diagonal(diagonal: tuple, a: tuple) -> tuple:
+    return diagonal[0] * a[0], diagonal[1] * a[1]
 
 
 def _plus(a: tuple, factor: PerFit, b: tuple) -> tuple:
@@ -108,7 +118,7 @@ def _direction(state: _State) -> tuple:
         turn, move = ((p[0][at], p[1][at]) for p in (state.turns, state.moves))
         factors.append(state.inverse[at] * _dot(move, q))
         q = _plus(q, -factors[-1], turn)
-    q = _times(state.scale, q)
+    q = _times(state.scale, _times_diagonal(state.diagonal, q))
     for at, factor in zip(reversed(order), reversed(factors), strict=True):
         turn, move = ((p[0][at], p[1][at]) for p in (state.turns, state.moves))
         q = _plus(q, factor - state.inverse[at] * _dot(turn, q), move)
@@ -139,14 +149,17 @@ def _update(state: _State, x: Array, given: tuple) -> _State:
     logits = state.logits + length[None, :, None] * change
     grad = _gradient(x, logits, params, given)
     turn = jax.tree.map(jnp.subtract, grad, state.grad)
-    product, square = _dot(move, turn), _dot(turn, turn)
+    step = state.step + 1
+    again, kept = lambda: _inverse_diagonal(x, logits, given), lambda: state.diagonal
+    diagonal = jax.lax.cond(step % REFRESH == 0, again, kept)
+    product, square = _dot(move, turn), _dot(turn, _times_diagonal(diagonal, turn))
     curved = product > 1e-10 * square
     at = state.step % MEMORY
     put = lambda kept, new: jax.tree.map(lambda k, n: k.at[at].set(n), kept, new)  # noqa: E731
     inverse = jnp.where(curved, 1 / jnp.maximum(product, 1e-30), 0.0)
     scale = jnp.where(curved, product / jnp.maximum(square, 1e-30), state.scale)
     return _State(
-        state.step + 1,
+        step,
         params,
         logits,
         grad,
@@ -154,6 +167,7 @@ def _update(state: _State, x: Array, given: tuple) -> _State:
         put(state.turns, turn),
         state.inverse.at[at].set(inverse),
         scale,
+        diagonal,
     )
 
 
@@ -167,6 +181,15 @@ def _gradient(x: Array, logits: Logits, params: tuple, given: tuple) -> tuple:
     residual = counted[..., None] * (jax.nn.softmax(logits) - target[:, None])
     weight = jnp.tensordot(x, residual, ((0,), (0,))) + strength[None, :, None] * params[0]
     return weight, residual.sum(0)
+
+
+def _inverse_diagonal(x: Array, logits: Logits, given: tuple) -> tuple[Weight, Bias]:
+    """Inverts the Hessian's diagonal; the bias, without a penalty, is kept from infinity."""
+    _, counted, strength = given
+    p = jax.nn.softmax(logits)
+    bend = counted[..., None] * p * (1 - p)
+    weight = jnp.tensordot(x**2, bend, ((0,), (0,))) + strength[None, :, None]
+    return 1 / weight, 1 / (bend.sum(0) + 1e-3 * strength[:, None])
 
 
 @functools.partial(jax.jit, static_argnames=("classes", "most"))
@@ -187,8 +210,7 @@ def _fit(
     logits = jnp.broadcast_to(0 * counted[..., None], (*counted.shape, classes))
     grad = _gradient(x, logits, params, given)
     empty = jax.tree.map(lambda p: jnp.zeros((MEMORY, *p.shape)), params)
-    scale = jax.lax.rsqrt(jnp.maximum(_dot(grad, grad), 1e-30))
-    start = _State(
+    first = _State(
         jnp.zeros((), jnp.int32),
         params,
         logits,
@@ -196,7 +218,8 @@ def _fit(
         empty,
         empty,
         jnp.zeros((MEMORY, fits)),
-        scale,
+        jnp.ones(fits),
+        _inverse_diagonal(x, logits, given),
     )
 
     def steepest(state: _State) -> PerFit:
@@ -205,8 +228,26 @@ def _fit(
     def going(state: _State):
         return (state.step < most) & (steepest(state).max() > tolerance)
 
-    end = jax.lax.while_loop(going, lambda state: _update(state, x, given), start)
+    end = jax.lax.while_loop(going, lambda state: _update(state, x, given), first)
     return end.params, end.step, steepest(end) <= tolerance
+
+
+def _principal_components(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotates centred features to their principal components.
+
+    Args:
+      x: (rows, features) float64.
+
+    Returns:
+      (rows, components), and (features, components) orthonormal axes.
+      Components without variance are left out.
+    """
+    wide = x.shape[1] > x.shape[0]
+    values, vectors = scipy.linalg.eigh(x @ x.T if wide else x.T @ x)
+    kept = values > 1e-10 * values[-1]
+    values, vectors = values[kept], vectors[:, kept]
+    axes = x.T @ vectors / np.sqrt(values) if wide else vectors
+    return x @ axes, axes
 
 
 def fit_many(
@@ -216,12 +257,13 @@ def fit_many(
     strength: np.ndarray,
     *,
     classes: int,
-    tolerance: float = 1e-6,
-    most: int = 1000,
+    tolerance: float = 2e-7,
+    most: int = 3000,
 ) -> Fits:
     """Fits a multinomial logistic regression for each row of `counted`, all at the same time.
 
-    Features are standardised by all rows of `x` (no labels are needed for that), each fit minimises
+    Features are standardised by all rows of `x` (no labels are needed for that; features that vary
+    by less than a hundredth of the mean spread are not blown up beyond that), each fit minimises
     sum of cross-entropy + |weight|^2 / (2 strength), with a free bias: scikit-learn's
     `LogisticRegression(C=strength)` on `StandardScaler` features; with two classes, as there, it is
     the difference of the two weights that is penalised.
@@ -233,7 +275,8 @@ def fit_many(
       strength: (fits,) inverse regularisation, positive.
       classes: Number of classes.
       tolerance: Largest entry of a gradient, divided by the number of rows, at which a fit has
-        converged. At the default probabilities are within 1e-3 of the optimum's.
+        converged. At the default probabilities, of other recordings too, are within 1e-3 of the
+        optimum's (measured on ESC-50, C from 0.01 to 10).
       most: Number of iterations after which fits that have not converged are left as they are.
 
     Returns:
@@ -248,10 +291,10 @@ def fit_many(
         raise UserError("a fit has no row to learn from; every row of counted needs one")
     mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     std = np.maximum(std, 0.01 * std.mean() + 1e-12)
-    scaled = jnp.asarray((x - mean) / std, jnp.float32)
+    rotated, axes = _principal_components((x - mean) / std)
     decay = (2 if classes == 2 else 1) / np.asarray(strength)
     params, iterations, converged = _fit(
-        scaled,
+        jnp.asarray(rotated, jnp.float32),
         jnp.asarray(labels),
         jnp.asarray(counted.T, jnp.float32),
         jnp.asarray(decay, jnp.float32),
@@ -259,7 +302,7 @@ def fit_many(
         classes=classes,
         most=most,
     )
-    weight = np.asarray(params[0], np.float64) / std[:, None, None]
+    weight = np.tensordot(axes, np.asarray(params[0], np.float64), 1) / std[:, None, None]
     bias = np.asarray(params[1], np.float64) - np.tensordot(mean, weight, 1)
     return Fits(
         weight.astype(np.float32),

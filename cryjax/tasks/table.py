@@ -110,7 +110,7 @@ def run(settings: TableSettings, workdir: pathlib.Path) -> None:
     folders: dict[str, pathlib.Path] = {}
     for place, (name, changed) in enumerate(wanted.items(), 1):
         print(f"\n== {name} ({place} of {len(wanted)})")
-        folders[name] = workdir / name.replace("/", "-").replace(" ", "_")
+        folders[name] = workdir / name.replace("/", "-").replace(" · ", "__").replace(" ", "_")
         runner(changed, folders[name])
         if jax.process_index() == 0:
             text = table.save(workdir, folders, theirs)

@@ -84,6 +84,21 @@ def test_damaged_files_name_themselves_and_a_remedy(wav, name, reason):
     assert error.value.remedy
 
 
+def test_a_short_missing_tail_is_flagged_and_a_longer_one_refused(wav):
+    """A header that promises 40 ms more than a 1 s file holds is used; 150 ms more is not."""
+    whole = wav("whole.wav").read_bytes()
+    assert not read(wav("whole.wav")).short_tail
+    path = wav("short.wav")
+    path.write_bytes(whole[: -2 * 640])
+    got = read(path)
+    assert got.short_tail
+    assert len(got.wave) == 16_000 - 640
+    np.testing.assert_allclose(got.wave, tone()[: len(got.wave)], atol=1e-4)
+    path.write_bytes(whole[: -2 * 2400])
+    with pytest.raises(AudioError, match="truncated: 4800 of 32000 bytes missing"):
+        read(path)
+
+
 def test_values_and_claims_beyond_the_limits_are_refused(wav):
     with pytest.raises(AudioError, match="not finite"):
         read(wav(data=np.array([0, np.nan, 0], np.float32), subtype="FLOAT"))

@@ -34,6 +34,23 @@ def test_each_fit_is_scikit_learns(classes):
         np.testing.assert_allclose(p, model.predict_proba(scaled), atol=1e-3)
 
 
+def test_correlated_features_and_weak_penalties_hold_the_tolerance_on_other_rows():
+    """As embeddings are: few directions carry most variance, and training rows are separable."""
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(120, 120)) * np.geomspace(1, 1e-3, 120)
+    labels = rng.integers(0, 8, 600)
+    latent = rng.normal(size=(600, 120)) + 1.2 * np.eye(120)[labels]
+    x = np.maximum(latent @ mixing.T, 0).astype(np.float32)
+    known, other = x[:300], x[300:]
+    fits = fit_many(known, labels[:300], np.ones((2, 300)), np.array([0.1, 10.0]), classes=8)
+    assert fits.converged.all()
+    scaler = StandardScaler().fit(known.astype(np.float64))
+    known64, other64 = (scaler.transform(part.astype(np.float64)) for part in (known, other))
+    for c, p in zip((0.1, 10.0), fits.probabilities(other), strict=True):
+        model = LogisticRegression(C=c, max_iter=50_000, tol=1e-9).fit(known64, labels[:300])
+        np.testing.assert_allclose(p, model.predict_proba(other64), atol=1e-3)
+
+
 def test_a_row_that_counts_twice_is_two_rows():
     x, labels = embeddings(3, rows=60)
     twice = fit_many(x, labels, np.full((1, 60), 2.0), np.ones(1), classes=3, tolerance=1e-6)
@@ -54,7 +71,7 @@ def test_a_constant_feature_and_a_class_without_rows_do_no_harm():
 
 def test_a_fit_that_did_not_converge_says_so():
     x, labels = embeddings(3)
-    fits = fit_many(x, labels, np.ones((2, len(x))), np.array([1e-9, 10.0]), classes=3, most=3)
+    fits = fit_many(x, labels, np.ones((2, len(x))), np.array([1e-4, 10.0]), classes=3, most=6)
     assert fits.converged.tolist() == [True, False]
 
 

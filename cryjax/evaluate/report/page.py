@@ -85,7 +85,10 @@ def _headline(parts: ReportParts, shown: Outcome) -> str:
         f"On {people}{apart}, {what} reached a balanced accuracy of {accuracy} % and an area under "
         f"the ROC curve of {area} %."
     )
-    asked = f"Which of {', '.join(parts.classes)} is heard in a recording?"
+    named = f"{len(parts.classes)} classes"
+    if len(parts.classes) <= plots.MOST_NAMED:
+        named = ", ".join(parts.classes)
+    asked = f"Which of {named} is heard in a recording?"
     spread = "Mean ± standard error over training seeds [95 % interval over groups]."
     rule = f"Split: {facts['split rule']}; a group is one {facts['group']}."
     return (

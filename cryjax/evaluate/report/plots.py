@@ -16,6 +16,8 @@ from cryjax.train.log import load_metrics
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+MOST_NAMED = 10  # classes that a legend or a sentence names one by one
+
 
 def close(figure: Any) -> None:
     """Frees the memory of a figure."""
@@ -67,7 +69,7 @@ def fraction_curve(
         | row
         for row in rows
     ]
-    figure, axis = plt.subplots(figsize=(6.5, 4))
+    figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
     for name in dict.fromkeys(point["series"] for point in points):
         mine = sorted((p for p in points if p["series"] == name), key=lambda p: p["clips"])
         x = np.array([p["clips"] for p in mine])
@@ -84,12 +86,16 @@ def fraction_curve(
     axis.set(xlabel="labelled recordings", ylabel=metric.replace("_", " "))
     axis.set_title("band: ± 2 standard errors over seeds; bars: 95 % over groups", fontsize=8)
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
 
 def roc(scored: Scored, classes: Sequence[str]) -> Any:
-    """Draws the ROC curve of the second class of two, or of each class against the rest."""
+    """Draws the ROC curve of the second class of two, or of each class against the rest.
+
+    More than MOST_NAMED classes are drawn alike, with the median of their areas in the legend.
+    """
+    many, areas = len(classes) > MOST_NAMED, []
     figure, axis = plt.subplots(figsize=(4.5, 4.5))
     for c in [1] if len(classes) == 2 else range(len(classes)):
         truth = scored.labels == c
@@ -98,7 +104,14 @@ def roc(scored: Scored, classes: Sequence[str]) -> Any:
         score = scored.scores[:, c]
         wrong, right, _ = roc_curve(truth, score)
         area = metrics.auc(np.stack([1 - score, score], 1), truth * 1)
-        axis.plot(wrong, right, label=f"{classes[c]}  AUC {area:.2f}", linewidth=1.2)
+        areas.append(area)
+        if many:
+            axis.plot(wrong, right, color="steelblue", alpha=0.35, linewidth=0.8)
+        else:
+            axis.plot(wrong, right, label=f"{classes[c]}  AUC {area:.2f}", linewidth=1.2)
+    if many and areas:
+        text = f"{len(areas)} classes, median AUC {np.median(areas):.2f}"
+        axis.plot([], [], color="steelblue", label=text)
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     axis.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
     axis.legend(fontsize=7, loc="lower right")

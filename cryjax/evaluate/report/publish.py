@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cryjax.data.windows import window_counts
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.protocols import PROTOCOLS
@@ -52,7 +54,15 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
     }
     if caveats := _said("caveats", modes, task):
         facts["note"] = caveats
+    if unheard := sorted({name for t in tasks for name in _without_training(t)}):
+        facts["classes without a training recording"] = ", ".join(unheard)
     return facts
+
+
+def _without_training(task: EvaluationTask) -> list[str]:
+    """Lists classes that are tested and never trained: no protocol can name them."""
+    labels, split = task.corpus.labels, task.split
+    return [task.corpus.classes[c] for c in np.setdiff1d(labels[split.test], labels[split.train])]
 
 
 def _said(what: str, modes: Sequence[str], task: EvaluationTask) -> str:

@@ -1,0 +1,31 @@
+"""Pictures stay readable with many classes and many rows."""
+
+import numpy as np
+import pytest
+
+from cryjax.evaluate.report import plots
+from cryjax.evaluate.scoring import Scored
+
+
+@pytest.mark.parametrize(("classes", "named"), [(2, 1), (4, 4), (30, 1)])
+def test_a_legend_names_a_few_classes_and_counts_many(classes, named):
+    rng = np.random.default_rng(0)
+    labels = np.arange(3 * classes) % classes
+    scores = rng.dirichlet(np.ones(classes), len(labels))
+    scored = Scored.of(scores, labels, np.arange(len(labels)).astype(str))
+    figure = plots.roc(scored, [f"class {c}" for c in range(classes)])
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    plots.close(figure)
+    assert len(texts) == named
+    assert ("30 classes, median AUC" in texts[0]) == (classes == 30)
+
+
+def test_the_legend_of_a_curve_stands_beside_it():
+    score = {"mean": 50.0, "standard_error": 1.0, "interval": [40.0, 60.0]}
+    modes = [f"an encoder with a long name {i} @ {share}" for i in range(6) for share in (0.1, 1)]
+    rows = [{"mode": mode, "auc": score} for mode in modes]
+    figure = plots.fraction_curve(rows, {mode: [8] for mode in modes}, "auc")
+    figure.canvas.draw()
+    legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
+    plots.close(figure)
+    assert legend.x0 >= axes.x1
