@@ -20,6 +20,7 @@ from cryjax.data import shards
 from cryjax.data.batches import Sampling, make_batches
 from cryjax.data.corpus import open_corpus
 from cryjax.data.manifest import Clip, save_csv, to_rows
+from cryjax.files import save_json, sha256
 from cryjax.spec import preset
 
 CLIPS, LONG, FRAMES, BATCH, BATCHES = 600, 1000, 101, 256, 40
@@ -30,24 +31,27 @@ def write(root: pathlib.Path) -> np.ndarray:
     spec = preset("uclser")
     mels = np.random.default_rng(0).normal(size=(CLIPS, LONG, spec.n_mels)).astype(np.float16)
     path = root / "shard-0.arrayrecord"
-    digest = shards.write_shard(
-        path, [shards.encode(m, clip=i, label=0) for i, m in enumerate(mels)]
+    clips = []
+    for i, mel in enumerate(mels.astype(np.float64)):
+        sums = {"mel_sum": repr(float(mel.sum())), "mel_square_sum": repr(float((mel**2).sum()))}
+        extra = dict.fromkeys(shards.COMPUTED, "0") | {"frames": str(LONG)} | sums
+        clips.append(Clip(f"{i}.wav", label="a", group=f"g{i}", split="train", extra=extra))
+    records = (
+        shards.encode(mel, clip=i, label=0, identity=clips[i].identity)
+        for i, mel in enumerate(mels)
     )
-    extra = dict.fromkeys(shards.COMPUTED, "0") | {"frames": str(LONG)}
-    clips = [
-        Clip(f"{i}.wav", label="a", group=f"g{i}", split="train", extra=extra) for i in range(CLIPS)
-    ]
+    digest, size = shards.write_shard(path, records)
     save_csv(root / "clips.csv", to_rows(clips))
-    info = {"name": path.name, "clips": CLIPS, "sha256": digest, "bytes": path.stat().st_size}
+    info = {"name": path.name, "clips": CLIPS, "sha256": digest, "bytes": size}
     manifest = {
         "schema": shards.VERSION,
         "spec": spec.to_json(),
         "classes": ["a"],
         "shards": [info],
-        "clips_sha256": shards.sha256(root / "clips.csv"),
+        "clips_sha256": sha256(root / "clips.csv"),
         "corpus": "noise",
     }
-    shards.save_json(root / "manifest.json", manifest)
+    save_json(root / "manifest.json", manifest)
     for i, mel in enumerate(mels):
         np.save(root / f"{i}.npy", mel)
     return mels

@@ -6,6 +6,7 @@ An interrupted run continues when the same command is started again. Asked to st
 saves and exits with status 75: not done, start it again.
 """
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -20,6 +21,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from cryjax.errors import UserError
+from cryjax.locks import hold
 from cryjax.settings import choose, from_dict
 from cryjax.tasks import TASKS
 
@@ -107,18 +109,20 @@ def _main(argv: Sequence[str]) -> None:
         return
     if _CONFIG.value is None or _WORKDIR.value is None:
         raise app.UsageError("--config and --workdir are needed")
+    from cryjax.train import mesh
     from cryjax.train.faults import PreemptedError
-    from cryjax.train.mesh import main_first
 
     logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every save
     try:
         config = _CONFIG.value.to_dict()
         name, kind = choose(config["task"], TASKS, "config.task")
         _prepare_devices(config["task"], bool(config.get("deterministic")))
-        with main_first():
+        with mesh.main_first():
             config = with_embedded(config)
         task = importlib.import_module(name)
-        task.run(from_dict(getattr(task, kind), config), pathlib.Path(_WORKDIR.value))
+        workdir = pathlib.Path(_WORKDIR.value)
+        with hold(workdir / ".lock") if mesh.processes()[0] == 0 else contextlib.nullcontext():
+            task.run(from_dict(getattr(task, kind), config), workdir)
     except PreemptedError as error:
         print(f"cryjax: {error}; the same command continues", file=sys.stderr)
         sys.exit(TRY_AGAIN)
@@ -136,7 +140,9 @@ def _prepare_devices(task: str, deterministic: bool) -> None:
     mesh.keep_compiled()
     mesh.connect(_DISTRIBUTED.value, _ADDRESS.value, _COUNT.value, _INDEX.value)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # what was said survives a kill -9
+        sys.stdout.reconfigure(
+            line_buffering=True, errors="replace"
+        )  # what was said survives a kill -9
     index, count = mesh.processes()
     if count > 1 and task not in MANY_PROCESSES:
         raise UserError(f"config.task={task} runs in one process, this is one of {count}")

@@ -14,11 +14,11 @@ from cryjax.augment import AugmentSettings, PatchInfo, build_policy, fit_banks
 from cryjax.data.batches import Sampling, sample_patches, too_short_for_distance
 from cryjax.data.corpus import Corpus
 from cryjax.data.pool import Pool, PoolSettings
-from cryjax.data.shards import save_json
 from cryjax.data.windows import Windows
 from cryjax.encoder import Encoder, load
 from cryjax.errors import UserError
 from cryjax.evaluate.monitor import SCORE, MonitorSettings, make_monitor
+from cryjax.files import save_json
 from cryjax.models import EncoderSettings, build_encoder
 from cryjax.models.compute import ComputeSettings, set_compute
 from cryjax.objectives import ObjectiveSettings, build_objective

@@ -18,6 +18,7 @@ from cryjax.data.duplicates import handle_copies
 from cryjax.data.manifest import KNOWN, LEFT_OUT, Clip, clip_of, save_csv, to_rows
 from cryjax.data.splits import Splits, make_splits
 from cryjax.errors import UserError
+from cryjax.files import save_json, sha256
 from cryjax.spec import FeatureSpec
 from data_prep.clip import Prepared, Worker
 from data_prep.workers import Workers
@@ -40,6 +41,7 @@ class Plan:
       split: Rule of the split, which is drawn when all recordings are decoded; see `make_splits`.
       duplicates: What happens to exact copies before that; see `handle_copies`.
       seed: Seed of the split.
+      notes: What a reader should know about the clips, for summary and reports.
     """
 
     source: pathlib.Path
@@ -51,6 +53,7 @@ class Plan:
     split: str = "holdout"
     duplicates: str = "group"
     seed: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def n_shards(self) -> int:
@@ -84,23 +87,29 @@ def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
       prepared: What became of its clips, in their order.
     """
     index = {name: i for i, name in enumerate(plan.classes)}
-    records, rows, bad = [], [], []
-    for clip, done in zip(plan.clips_of(shard), prepared, strict=True):
-        if done.mel is None:
-            values = (clip.path, repr(clip.start_s), done.reason, done.remedy)
-            bad.append(dict(zip(QUARANTINE, values, strict=True)))
-            continue
-        label = index.get(clip.label, -1)
-        records.append(shards.encode(done.mel, clip=len(records), label=label))
-        extra = {key: value for key, value in clip.extra.items() if key not in shards.COMPUTED}
-        row = to_rows([dataclasses.replace(clip, extra=extra | done.columns)])[0]
-        rows.append(row | {"seconds": repr(done.seconds)})
+    rows, bad = [], []
+
+    def records() -> Iterator[bytes]:
+        for clip, done in zip(plan.clips_of(shard), prepared, strict=True):
+            if done.mel is None:
+                values = (clip.path, repr(clip.start_s), done.reason, done.remedy)
+                bad.append(dict(zip(QUARANTINE, values, strict=True)))
+                continue
+            extra = {key: value for key, value in clip.extra.items() if key not in shards.COMPUTED}
+            known = dataclasses.replace(clip, extra=extra | done.columns)
+            label, at = index.get(clip.label, -1), len(rows)
+            rows.append(to_rows([known])[0] | {"seconds": repr(done.seconds)})
+            yield shards.encode(done.mel, clip=at, label=label, identity=known.identity)
+
     path = plan.out / plan.name(shard)
-    info = {"name": path.name, "clips": len(records)}
-    if records:
-        info |= {"sha256": shards.write_shard(path, records), "bytes": path.stat().st_size}
+    digest, size = shards.write_shard(path, records())
+    info = {"name": path.name, "clips": len(rows)}
+    if rows:
+        info |= {"sha256": digest, "bytes": size}
+    else:
+        path.unlink()
     side = {"plan": plan.fingerprint, "shard": info, "rows": rows, "quarantine": bad}
-    shards.save_json(path.with_suffix(".json"), side)
+    save_json(path.with_suffix(".json"), side)
 
 
 def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]:
@@ -118,9 +127,7 @@ def _side(plan: Plan, shard: int) -> dict | None:
         return None
     if side.get("plan") != plan.fingerprint:
         return None
-    if side["shard"]["clips"] and not (
-        path.exists() and shards.sha256(path) == side["shard"]["sha256"]
-    ):
+    if side["shard"]["clips"] and not (path.exists() and sha256(path) == side["shard"]["sha256"]):
         return None
     return side
 
@@ -157,6 +164,7 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
     todo = unbuilt(plan, part)
     if not todo:
         return complete(plan)
+    (plan.out / "manifest.json").unlink(missing_ok=True)  # no old one describes what is written now
     make = functools.partial(Worker, plan.source, plan.spec, make_analysis(plan.spec))
     with contextlib.ExitStack() as stack:
         if workers:
@@ -189,7 +197,7 @@ def _split(plan: Plan, rows: list[dict]) -> tuple[list[dict], Splits]:
     except UserError as error:  # without the merged groups it may have been another split
         raise UserError("; ".join([str(error), *notes])) from error
     done = [ordered(row, KNOWN) for row in to_rows(splits.clips)]
-    return done, splits._replace(notes=[*notes, *splits.notes])
+    return done, splits._replace(notes=[*plan.notes, *notes, *splits.notes])
 
 
 def finish(plan: Plan, *, max_bad_share: float) -> dict:
@@ -211,12 +219,16 @@ def finish(plan: Plan, *, max_bad_share: float) -> dict:
         )
     rows, splits = _split(plan, [row for side in sides for row in side["rows"]])
     save_csv(plan.out / "clips.csv", rows)
+    for path in plan.out.glob("shard-*-of-*.*"):  # of another plan with the same --out
+        if path.stem not in {pathlib.PurePath(plan.name(n)).stem for n in range(plan.n_shards)}:
+            path.unlink()
     manifest = {
         "schema": shards.VERSION,
+        "plan": plan.fingerprint,
         "spec": plan.spec.to_json(),
         "classes": plan.classes,
         "shards": [side["shard"] for side in sides if side["shard"]["clips"]],
-        "clips_sha256": shards.sha256(plan.out / "clips.csv"),
+        "clips_sha256": sha256(plan.out / "clips.csv"),
         "quarantined": len(bad),
         "split_rule": splits.rule,
         "notes": splits.notes,
@@ -230,5 +242,5 @@ def finish(plan: Plan, *, max_bad_share: float) -> dict:
         mine = whole.rows([split])
         mean, std = whole.statistics(mine)
         manifest["statistics"][split] = {"clips": len(mine), "mean": mean, "std": std}
-    shards.save_json(plan.out / "manifest.json", manifest)
+    save_json(plan.out / "manifest.json", manifest)
     return manifest

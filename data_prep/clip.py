@@ -61,6 +61,8 @@ class Worker:
 
     def __call__(self, clip: Clip) -> Prepared:
         """Computes the clip's log-mel; a recording that cannot be used gives its reason instead."""
+        if any(c < " " or "\ud800" <= c <= "\udfff" for c in clip.path):
+            return Prepared(reason="its name is not text in UTF-8 on one line", remedy="rename it")
         try:
             found = read(self.source / clip.path, start_s=clip.start_s, end_s=clip.end_s)
             wave = resample(found.wave, found.rate_hz, self.spec.sample_rate_hz)

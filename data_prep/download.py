@@ -2,9 +2,13 @@
 
 import dataclasses
 import hashlib
+import http.client
+import lzma
 import pathlib
 import shutil
 import tarfile
+import time
+import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -17,6 +21,14 @@ from cryjax.errors import UserError
 from data_prep.corpus import Archive
 
 BLOCK = 1 << 20
+STALLS_S = 60  # without a byte after which a server is asked again
+WAITS_S = (1, 5, 20, 60, 0)  # before each further attempt
+
+
+DAMAGED = (  # what a broken, encrypted or unknown archive raises
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(NotImplementedError, RuntimeError),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,18 +46,47 @@ class Caps:
     ratio: float = 200.0
 
 
+def _continue(url: str, part: pathlib.Path, bar: tqdm) -> bool:
+    """Fetches what is missing of a file; returns whether it is whole."""
+    have = part.stat().st_size if part.exists() else 0
+    asked = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(asked, timeout=STALLS_S) as answer:
+            begins = (
+                have if getattr(answer, "status", None) == http.HTTPStatus.PARTIAL_CONTENT else 0
+            )
+            size = begins + int(answer.headers.get("Content-Length") or 0)
+            bar.total, bar.n = size if size > begins else None, begins
+            with part.open("ab" if begins else "wb") as file:
+                while block := answer.read(BLOCK):
+                    file.write(block)
+                    bar.update(len(block))
+        return part.stat().st_size >= size
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return True  # all of it is here; the checksum decides
+        print(f"{url}: {error}")
+    except (OSError, http.client.HTTPException) as error:
+        print(f"{url}: {error}")
+    return False
+
+
 def fetch(archive: Archive, folder: pathlib.Path) -> pathlib.Path:
     """Downloads into the folder unless it is there; a wrong checksum removes it and is named."""
     path = folder / archive.url.rsplit("/", 1)[1]
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
-        with urllib.request.urlopen(archive.url) as answer, part.open("wb") as file:
-            size = int(answer.headers.get("Content-Length") or 0) or None
-            with tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
-                while block := answer.read(BLOCK):
-                    file.write(block)
-                    bar.update(len(block))
+        with tqdm(unit="B", unit_scale=True, desc=path.name) as bar:
+            for wait_s in WAITS_S:
+                if _continue(archive.url, part, bar):
+                    break
+                time.sleep(wait_s)
+            else:
+                raise UserError(
+                    f"{archive.url}: the server does not answer or stalls; {part} keeps what came, "
+                    "and the same command goes on from there"
+                )
         part.replace(path)
     kind, _, wanted = archive.checksum.partition(":")
     with path.open("rb") as file:
@@ -119,9 +160,12 @@ def extract(path: pathlib.Path, folder: pathlib.Path, caps: Caps | None = None) 
                     raise UserError(f"{path}: more than {caps.members} members or {most} bytes")
                 written += _write(content, _inside(building, name), most - written)
         folder.mkdir(parents=True, exist_ok=True)
-        for entry in building.iterdir():
-            entry.replace(folder / entry.name)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        for file in sorted(building.rglob("*")):  # into what an earlier, killed move has left
+            if file.is_file():
+                goes = folder / file.relative_to(building)
+                goes.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(goes)
+    except DAMAGED as error:
         raise UserError(f"{path}: damaged or not an archive ({error})") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -1,5 +1,6 @@
 """A folder of recordings (label = sub-folder), and a CSV of clips: your own data."""
 
+import collections
 import pathlib
 
 from cryjax.data.manifest import Clip, load_manifest
@@ -21,6 +22,21 @@ def find_csv(source: pathlib.Path, seed: int) -> list[Clip]:
     """Reads a manifest with columns path, start_s, end_s, label, group, split and any others."""
     del seed
     return load_manifest(source)
+
+
+def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:
+    """Says what may be wrong with the groups of a table that somebody wrote by hand."""
+    notes, alike = [], collections.defaultdict(set)
+    for clip in clips:
+        alike["".join(clip.group.lower().split())].add(clip.group)
+    if all(clip.group == clip.recording for clip in clips):
+        notes.append(
+            "NO GROUPS: the table has no column group, so each recording is its own group; if a "
+            "baby, patient or speaker has several recordings they will be in several splits"
+        )
+    for names in [sorted(names) for names in alike.values() if len(names) > 1][:5]:
+        notes.append(f"groups that differ only by case or spaces: {', '.join(map(repr, names))}")
+    return tuple(notes)
 
 
 FOLDER = CorpusRecipe("folder", find_folder, group="recording")

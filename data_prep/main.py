@@ -9,6 +9,7 @@ An interrupted run continues; finished shards are skipped; bad files go to quara
 
 import dataclasses
 import difflib
+import io
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -126,6 +127,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     from cryjax.data.splits import make_splits
     from cryjax.spec import preset
     from data_prep.build import Plan
+    from data_prep.folder import notes_on_groups
 
     found = _source(recipe, source, out, options)
     clips = recipe.find(found, options.seed)
@@ -149,6 +151,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         "seed": options.seed,
     }
     root = found if found.is_dir() else found.parent
+    notes = notes_on_groups(clips) if recipe.name == "csv" else ()
     return Plan(
         root,
         out,
@@ -159,6 +162,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         split=rule,
         duplicates=options.duplicates,
         seed=options.seed,
+        notes=notes,
     )
 
 
@@ -178,12 +182,21 @@ def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
     Returns:
       Whether the folder is complete; False while other parts are still to be built.
     """
+    from cryjax.locks import hold
+
+    chosen, folder = Options(**options), pathlib.Path(out)
+    index, count = part = _part(chosen.part)
+    with hold(folder / (".lock" if count == 1 else f".part-{index}-of-{count}.lock")):
+        return _prepare(corpus, source, folder, chosen, part)
+
+
+def _prepare(
+    corpus: str, source: str | None, folder: pathlib.Path, chosen: Options, part: tuple[int, int]
+) -> bool:
     from cryjax.data.shards import load_shards
     from data_prep.build import build, finish
     from data_prep.summary import summarise
 
-    chosen, folder = Options(**options), pathlib.Path(out)
-    part = _part(chosen.part)
     plan = _plan(_corpus(corpus, source), source, folder, chosen)
     if chosen.beam is None:
         done = build(plan, workers=chosen.workers, part=part)
@@ -203,6 +216,8 @@ def _main(argv: Sequence[str]) -> None:
     del argv
     if _CORPUS.value is None or _OUT.value is None:
         raise app.UsageError("--corpus and --out are needed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no ± is no reason to end
     try:
         prepare(
             _CORPUS.value,

@@ -2,9 +2,14 @@
 
 import collections
 import contextlib
+import ctypes
 import multiprocessing
+import os
 import resource
 import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +19,7 @@ from data_prep.clip import Prepared
 
 MEMORY_BYTES = 8 << 30  # address space of a worker
 SECONDS = 300  # that one clip may take
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 AHEAD = 8  # clips a worker is given in advance
 CRASHED = Prepared(
     reason=f"its decoder crashed, or took over {SECONDS} s or {MEMORY_BYTES >> 30} GiB",
@@ -24,11 +30,23 @@ Prepare = Callable[[Clip], Prepared]
 _worker: list[Prepare] = []
 
 
-def _start(make: Callable[[], Prepare]) -> None:
-    """Sets a fresh process up: limits, and Ctrl-C left to the parent."""
+def _start(make: Callable[[], Prepare], parent: int) -> None:
+    """Sets a fresh process up: limits, Ctrl-C left to the parent, and an end when the parent ends.
+
+    Linux kills it then; elsewhere a thread notices that another process has adopted it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker[:] = [make()]
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _prepare(clip: Clip, seconds: int) -> Prepared:
@@ -57,7 +75,7 @@ class Workers:
 
     def _fresh(self, count: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(count, context, _start, (self._make,))
+        return ProcessPoolExecutor(count, context, _start, (self._make, os.getpid()))
 
     def __enter__(self) -> "Workers":
         return self

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from faults import checkpoints, data, deaths
+from faults import checkpoints, data, deaths, folders
 from faults.runs import Hurt, Trial, make_corpus
 
 
@@ -30,7 +30,8 @@ def table(found: list[Hurt]) -> str:
 
 def main() -> int:
     """Injects all faults, or those named; the folder of the runs is printed first."""
-    faults = {f.__name__: f for f in (*deaths.FAULTS, *checkpoints.FAULTS, *data.FAULTS)}
+    every = (deaths, checkpoints, data, folders)
+    faults = {fault.__name__: fault for module in every for fault in module.FAULTS}
     names = ", ".join(faults)
     parser = argparse.ArgumentParser("python -m faults", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or of {names}")

@@ -7,7 +7,8 @@ import signal
 
 import numpy as np
 
-from cryjax.data import shards
+from cryjax.data.corpus import open_corpus
+from cryjax.files import save_json
 from faults.runs import STEPS, Hurt, Trial, flip
 
 
@@ -47,19 +48,14 @@ def records(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> 
 
 
 def poisoned(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
-    """Puts NaN into a log-mel, which no recording can cause but a faulty disk or tool may."""
-    hurt = Hurt("NaN in one clip's mel", "its batches change nothing and are counted")
+    """Puts NaN into the frame cache, as a faulty disk may; in a shard its sums would tell."""
+    hurt = Hurt("NaN in one clip's mel, in the cache", "its batches change nothing and are counted")
     bad = _copy(corpus, root / "poisoned")
-    whole = shards.load_shards(bad)
-    mels = shards.ShardReader(whole).read(range(len(whole.clips)))
-    mels[7] = np.full_like(mels[7], np.nan)
-    path = _shard(bad)
-    digest = shards.write_shard(
-        path, [shards.encode(mel, clip=i, label=int(whole.labels[i])) for i, mel in enumerate(mels)]
-    )
-    info = json.loads((bad / "manifest.json").read_text())
-    info["shards"][0] |= {"sha256": digest, "bytes": path.stat().st_size}
-    shards.save_json(bad / "manifest.json", info)
+    lengths = open_corpus([str(bad)]).lengths
+    (cache,) = bad.glob("cache/*/frames.npy")
+    frames = np.lib.format.open_memmap(cache, "r+")
+    frames[lengths[:7].sum() : lengths[:8].sum()] = np.nan
+    frames.flush()
     trial = Trial(root / "nan", bad)
     good, _ = trial.finish()
     rows = [json.loads(line) for line in (trial.workdir / "metrics.jsonl").open()]
@@ -82,7 +78,7 @@ def exchanged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -
     said = "config.objective.temperature: 0.2 there, 0.3 here" in trial.said
     hurt.count(status == 1 and said, None)
     info = json.loads((own / "manifest.json").read_text())
-    shards.save_json(own / "manifest.json", info | {"licence": "another"})
+    save_json(own / "manifest.json", info | {"licence": "another"})
     status = trial.start().wait(120)
     hurt.count(status == 1 and "fingerprint: " in trial.said, None, "temperature; fingerprint")
     return [hurt]

@@ -10,10 +10,10 @@ if [ "${1:-}" = --dry-run ]; then
 fi
 : "${IMAGE:?set IMAGE to a container image with cryjax in it}"
 : "${CLAIM:?set CLAIM to a persistent volume claim that all pods may write}"
-args=$(printf ', "%s"' "$@")
+args=$(python3 -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@")
 text=$(<launch/jobset.yaml)
 for setting in "NAME=${NAME:-cryjax}" "HOSTS=${HOSTS:-4}" "CHIPS=${CHIPS:-4}" "IMAGE=$IMAGE" "CLAIM=$CLAIM" \
-  "ACCELERATOR=${ACCELERATOR:-tpu-v5-lite-podslice}" "TOPOLOGY=${TOPOLOGY:-4x4}" "ARGS=[${args:2}]"; do
-  text=${text//"\${${setting%%=*}}"/${setting#*=}}
+  "ACCELERATOR=${ACCELERATOR:-tpu-v5-lite-podslice}" "TOPOLOGY=${TOPOLOGY:-4x4}" "ARGS=$args"; do
+  text=${text//"\${${setting%%=*}}"/"${setting#*=}"}
 done
 printf '%s\n' "$text" | "${apply[@]}"

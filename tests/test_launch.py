@@ -78,6 +78,9 @@ def test_a_job_set_is_filled_in():
     assert "${" not in done.stdout
     assert 'args: ["--config=configs/simclr.py", "--workdir=runs/a b"]' in done.stdout
     assert "parallelism: 8" in done.stdout
+    odd = launch("jobset.sh", "--dry-run", '--workdir=a & "b"', IMAGE="a&b", CLAIM="disk").stdout
+    assert r'args: ["--workdir=a & \"b\""]' in odd
+    assert "image: a&b" in odd
     assert "set IMAGE" in launch("jobset.sh", "--dry-run", CLAIM="disk").stderr
 
 

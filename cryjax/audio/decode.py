@@ -27,6 +27,7 @@ AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
     ".w64",
 }
 FFMPEG_BYTES_A_SECOND = 4 * 192_000  # float samples at the highest rate it may deliver
+FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,matroska,webm,asf,caf"
 SHORT_TAIL_SHARE, SHORT_TAIL_S = 0.01, 0.05  # that a header may promise too much (mp3 in wav)
 STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
 
@@ -154,7 +155,7 @@ def _read_soundfile(
             wave = _read_blocks(path, sound, last - first)
             short_tail |= len(wave) < last - first
             return Recording(wave, rate, sound.channels, short_tail)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:
         reason = f"not readable as audio ({error})"
         raise AudioError(
             path, reason, "check that it is an audio file, or fetch it again"
@@ -172,6 +173,7 @@ def _read_ffmpeg(
     until = limits.max_s + 1 if end_s is None else end_s - start_s
     most = int((limits.max_s + 1) * FFMPEG_BYTES_A_SECOND)
     call = [binary, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
+    call += ["-format_whitelist", FFMPEG_FORMATS]  # no playlist may lead to other files
     call += ["-i", f"file:{path}", "-vn", "-ss", str(start_s), "-t", str(until), "-fs", str(most)]
     call += ["-ac", "1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
     try:

@@ -1,18 +1,19 @@
 """Frames by clip and start: from a memory-mapped local cache, or straight from the shards."""
 
-import json
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.lib import format as npy
 
-from cryjax.data.shards import ShardReader, ShardSet, save_json
+from cryjax.data.manifest import Clip
+from cryjax.data.shards import ShardReader, ShardSet
 from cryjax.errors import UserError
+from cryjax.files import load_json, save_json, sha256
+from cryjax.locks import hold
 
 READ_AT_ONCE = 256
 
@@ -58,6 +59,8 @@ class CachedFrames(ArrayFrames):
     def __init__(self, folder: pathlib.Path, lengths: np.ndarray):
         try:
             array = np.load(folder / "frames.npy", mmap_mode="r")
+            if array.dtype != np.float16 or array.ndim != 2 or len(array) != lengths.sum():
+                raise ValueError(f"{array.dtype} {array.shape}, not {lengths.sum()} frames")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{folder}: the frame cache is damaged ({error}); remove it, it is made again"
@@ -84,11 +87,46 @@ class ShardFrames:
 
 
 def _records(shards: ShardSet) -> Iterator[tuple[int, np.ndarray | None]]:
-    """Yields every clip's number and log-mel; None where the record is damaged."""
-    reader = ShardReader(shards)
+    """Yields every clip's number and log-mel; None where the record is damaged.
+
+    Raises:
+      UserError: The shards are not those that the manifest describes.
+    """
+    reader, damaged = ShardReader(shards), []
     for first in range(0, len(shards.clips), READ_AT_ONCE):
         rows = range(first, min(first + READ_AT_ONCE, len(shards.clips)))
-        yield from zip(rows, reader.read_whole(rows, shards.frames[rows]), strict=True)
+        mels = reader.read_whole(rows, shards.frames[rows])
+        for row, mel in zip(rows, mels, strict=True):
+            whole = (
+                mel is not None
+                and mel.shape[1] == shards.spec.n_mels
+                and _has_its_sums(mel, shards.clips[row])
+            )
+            damaged += [] if whole else [row]
+            yield row, mel if whole else None
+    _require_known(shards, np.array(damaged, int))
+
+
+def _has_its_sums(mel: np.ndarray, clip: Clip) -> bool:
+    """Compares a log-mel with the sums in clips.csv; not-finite values compare as different."""
+    values, known = mel.astype(np.float64), clip.extra
+    square = float(known["mel_square_sum"])
+    rounding = 1e-9 * (square + mel.size)  # bounds the sum of absolute values, and more
+    off = abs(values.sum() - float(known["mel_sum"])), abs((values**2).sum() - square)
+    return bool(off[0] <= rounding and off[1] <= rounding)
+
+
+def _require_known(shards: ShardSet, damaged: np.ndarray) -> None:
+    """Refuses a shard whose bytes differ from the manifest's although all its records are whole."""
+    last = np.cumsum([shard["clips"] for shard in shards.info["shards"]])
+    for shard, end in zip(shards.info["shards"], last, strict=True):
+        path = shards.folder / shard["name"]
+        inside = (damaged >= end - shard["clips"]) & (damaged < end)
+        if not inside.any() and sha256(path) != shard["sha256"]:
+            raise UserError(
+                f"{path}: its SHA-256 is not that of manifest.json although every record is whole; "
+                "shard and manifest were not written together: prepare the corpus again"
+            )
 
 
 def _require_few(shards: ShardSet, damaged: list[int], most: float) -> None:
@@ -102,30 +140,33 @@ def _require_few(shards: ShardSet, damaged: list[int], most: float) -> None:
 
 def _build(shards: ShardSet, folder: pathlib.Path, most: float) -> None:
     """Unpacks every record into `folder`, under a temporary name until it is whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+    temporary = folder.with_name(f"building-{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed: we hold the lock
+    temporary.mkdir(parents=True)
     try:
-        shape = (int(shards.frames.sum()), shards.spec.n_mels)
-        array = npy.open_memmap(temporary / "frames.npy", "w+", np.float16, shape)
-        at, damaged = 0, []
-        for clip, mel in _records(shards):
-            end = at + shards.frames[clip]
-            if mel is None:
-                damaged.append(clip)
-            else:
-                array[at:end] = mel
-            at = end
+        shape, damaged = (int(shards.frames.sum()), shards.spec.n_mels), []
+        with (temporary / "frames.npy").open("wb") as file:  # a full disk is an error, not a signal
+            head = {"descr": "<f2", "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(file, head)
+            for clip, mel in _records(shards):
+                damaged += [clip] if mel is None else []
+                known = np.zeros((shards.frames[clip], shape[1])) if mel is None else mel
+                file.write(known.astype("<f2").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
         _require_few(shards, damaged, most)
-        array.flush()
         about = {"fingerprint": shards.fingerprint, "shape": shape, "damaged": damaged}
         save_json(temporary / "cache.json", about)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / "cache.json").exists():  # else another process was faster
-                raise
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _about(folder: pathlib.Path) -> dict[str, Any] | None:
+    """Reads what a cache says about itself; None where there is none."""
+    path = folder / "cache.json"
+    return load_json(path, f"remove {folder}, it is made again") if path.exists() else None
 
 
 def cache_root(shards: ShardSet, cache_dir: str | None = None) -> pathlib.Path:
@@ -162,16 +203,23 @@ def open_frames(
     if source != "cache":
         raise UserError(f"source must be 'cache' or 'shards', got {source!r}")
     folder = cache_root(shards, cache_dir) / shards.fingerprint[:16]
-    if not (folder / "cache.json").exists():
+    about = _about(folder)
+    if about is None:
         try:
-            _build(shards, folder, max_damaged_share)
+            with hold(folder.with_suffix(".lock"), wait=True):
+                about = _about(folder)  # another process may have been faster
+                if about is None:
+                    _build(shards, folder, max_damaged_share)
+                    about = _about(folder)
         except OSError as error:
             raise UserError(
                 f"the frame cache {folder} cannot be written ({error}); give a writable "
-                "--config.data.cache_dir, or read the shards with --config.data.source=shards"
+                "--config.data.cache_dir with room for it, or read the shards with "
+                "--config.data.source=shards"
             ) from error
-    about = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
-    damaged = about.get("damaged", [])
+    if about is None or about.get("fingerprint") != shards.fingerprint:
+        raise UserError(f"{folder} is the frame cache of other shards; remove it")
+    damaged = about["damaged"]
     _require_few(shards, damaged, max_damaged_share)
     return CachedFrames(folder, shards.frames), damaged
 

@@ -3,14 +3,17 @@
 import csv
 import dataclasses
 import difflib
-import math
+import hashlib
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cryjax.errors import UserError
+from cryjax.files import replacing
 
 REQUIRED = ("path",)
 KNOWN = ("path", "start_s", "end_s", "label", "group", "split")
+MOST_S = 1e6  # eleven days, more than a recording lasts
+NEAR = 0.75  # similarity from which a column is taken for a misspelt one
 LEFT_OUT = "left_out"  # split of clips that no part may use, such as dropped duplicates
 
 
@@ -47,6 +50,12 @@ class Clip:
         return "" if silent else self.extra.get("audio_sha256", "")
 
     @property
+    def identity(self) -> bytes:
+        """Eight bytes of a hash of path, stretch and decoded samples, kept in the clip's record."""
+        about = (self.path, repr(self.start_s), repr(self.end_s), self.extra.get("audio_sha256"))
+        return hashlib.sha256("\0".join(map(str, about)).encode(errors="replace")).digest()[:8]
+
+    @property
     def recording(self) -> str:
         """Path of the file without its suffix; clips of one recording share it."""
         return str(pathlib.PurePosixPath(self.path).with_suffix(""))
@@ -69,22 +78,30 @@ def clip_of(row: dict[str, str], where: str = "row") -> Clip:
     """Builds a clip from a row of the manifest; errors begin with `where`."""
     if not row["path"]:
         raise UserError(f"{where}: path is empty")
+    for name, value in row.items():
+        if any(ord(c) < ord(" ") and c != "\t" for c in value):
+            raise UserError(f"{where}: column {name!r} holds a line break or control character")
     try:
         start_s = float(row.get("start_s") or 0)
         end_s = float(row["end_s"]) if row.get("end_s") else None
     except ValueError as error:
         raise UserError(f"{where}: start_s and end_s must be seconds ({error})") from None
-    if not 0 <= start_s < math.inf or (end_s is not None and not start_s < end_s):
-        raise UserError(f"{where}: end_s must be above start_s, got {start_s} to {end_s}")
+    last = MOST_S if end_s is None else end_s
+    if not 0 <= start_s < last <= MOST_S:
+        raise UserError(
+            f"{where}: start_s and end_s must be seconds, 0 <= start_s < end_s <= {MOST_S:.0f}, "
+            f"got {start_s} and {end_s}; an empty end_s is the end of the file"
+        )
     extra = {key: value for key, value in row.items() if key not in KNOWN}
-    label, group, split = (row.get(key) or "" for key in ("label", "group", "split"))
+    label, group, split = ((row.get(key) or "").strip() for key in ("label", "group", "split"))
     return Clip(row["path"], start_s, end_s, label, group, split, extra)
 
 
 def load_manifest(path: str | pathlib.Path) -> list[Clip]:
     """Reads a manifest; only the column `path` is required.
 
-    Clips without a group are grouped by their recording.
+    Clips without a group are grouped by their recording. Labels, groups and splits lose the spaces
+    around them.
 
     Raises:
       UserError: The table or one of its rows is wrong; names the file and the line.
@@ -102,6 +119,7 @@ def _read(path: pathlib.Path) -> list[Clip]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
+        _require_columns(path, columns)
         if missing := [name for name in REQUIRED if name not in columns]:
             near = {name: difflib.get_close_matches(name, columns) for name in missing}
             raise UserError(f"{path}: column {missing} is missing, found {columns}; near: {near}")
@@ -112,6 +130,24 @@ def _read(path: pathlib.Path) -> list[Clip]:
             clip = clip_of(row, f"{path}:{reader.line_num}")
             rows.append(clip if clip.group else dataclasses.replace(clip, group=clip.recording))
     return rows
+
+
+def _require_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
+    """Refuses columns that were meant to be others, and columns that are there twice.
+
+    Raises:
+      UserError: Names the column and the one that it nearly is.
+    """
+    for i, name in enumerate(columns):
+        if name in columns[:i]:
+            raise UserError(f"{path}: column {name!r} is there twice; remove or rename one")
+        plain = name.strip().lower()
+        near = [plain] if plain in KNOWN else difflib.get_close_matches(plain, KNOWN, 1, NEAR)
+        if name not in KNOWN and near and (plain in KNOWN or near[0] not in columns):
+            raise UserError(
+                f"{path}: column {name!r} is nearly {near[0]!r} and would be ignored; rename it to "
+                f"{near[0]}, or to something that is not mistaken for it"
+            )
 
 
 def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:
@@ -134,9 +170,10 @@ def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:
 
 def save_csv(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = KNOWN) -> None:
     """Writes rows under a temporary name and renames it; `columns` heads a file without rows."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, list(rows[0]) if rows else list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)

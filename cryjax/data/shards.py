@@ -1,11 +1,9 @@
 """Shards: ArrayRecord files of float16 log-mels behind a small header, and their manifest."""
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -16,53 +14,66 @@ from array_record.python import (
 
 from cryjax.data.manifest import LEFT_OUT, Clip, load_manifest
 from cryjax.errors import MissingFileError, UserError
+from cryjax.files import load_json, replacing, sha256
 from cryjax.spec import FeatureSpec
 
-MAGIC, VERSION = b"CRYM", 1
-HEADER = struct.Struct("<4sHHIIi")  # magic, version, mels, frames, clip, label
+MAGIC, VERSION = b"CRYM", 2
+HEADER = struct.Struct("<4sHHIIi8s")  # magic, version, mels, frames, clip, label, clip's identity
 WRITER_OPTIONS = "group_size:1,zstd:3"
 COMPUTED = ("frames", "mel_sum", "mel_square_sum", "native_rate_hz", "audio_sha256", "flags")
 
 
-def encode(mel: np.ndarray, *, clip: int, label: int) -> bytes:
+class ForeignRecordError(UserError):
+    """A record belongs to another clip than the one whose place it takes."""
+
+
+def encode(mel: np.ndarray, *, clip: int, label: int, identity: bytes) -> bytes:
     """Encodes a (frames, mels) log-mel as one record: a header and little-endian float16."""
     frames, mels = mel.shape
     body = np.ascontiguousarray(mel, "<f2").tobytes()
-    return HEADER.pack(MAGIC, VERSION, mels, frames, clip, label) + body
+    return HEADER.pack(MAGIC, VERSION, mels, frames, clip, label, identity) + body
 
 
-def decode_record(record: bytes, where: str = "record") -> np.ndarray:
-    """Decodes a record to its (frames, mels) float16 log-mel; refuses anything else."""
+def decode_record(
+    record: bytes, where: str = "record", identity: bytes | None = None
+) -> np.ndarray:
+    """Decodes a record to its (frames, mels) float16 log-mel; refuses anything else.
+
+    Args:
+      record: Its bytes.
+      where: Begins the message of an error.
+      identity: That of the clip which the record must belong to; see `Clip.identity`.
+
+    Raises:
+      ForeignRecordError: It belongs to another clip.
+      UserError: It is no record of this version.
+    """
     if len(record) < HEADER.size:
         raise UserError(f"{where}: not a cryjax record, {len(record)} bytes")
-    magic, version, mels, frames, _, _ = HEADER.unpack_from(record)
+    magic, version, mels, frames, _, _, found = HEADER.unpack_from(record)
     if magic != MAGIC or version != VERSION or len(record) != HEADER.size + 2 * mels * frames:
         raise UserError(f"{where}: not a cryjax record of version {VERSION}; prepare it again")
+    if identity is not None and found != identity:
+        raise ForeignRecordError(
+            f"{where}: its record belongs to another clip: shards and clips.csv were not written "
+            "together; prepare the corpus again"
+        )
     return np.frombuffer(record, "<f2", offset=HEADER.size).reshape(frames, mels)
 
 
-def sha256(path: pathlib.Path) -> str:
-    """Computes the hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def write_shard(path: pathlib.Path, records: Iterable[bytes]) -> tuple[str, int]:
+    """Writes records as they come, under a temporary name, and renames it.
 
-
-def save_json(path: pathlib.Path, value: Any) -> None:
-    """Writes JSON under a temporary name and renames it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
-
-def write_shard(path: pathlib.Path, records: Sequence[bytes]) -> str:
-    """Writes records under a temporary name, renames it, and returns the file's SHA-256."""
-    temporary = path.with_name(path.name + ".tmp")
-    writer = array_record_module.ArrayRecordWriter(str(temporary), WRITER_OPTIONS)
-    for record in records:
-        writer.write(record)
-    writer.close()
-    temporary.replace(path)
-    return sha256(path)
+    Returns:
+      The file's SHA-256 and its number of bytes.
+    """
+    with replacing(path) as temporary:
+        writer = array_record_module.ArrayRecordWriter(str(temporary), WRITER_OPTIONS)
+        for record in records:
+            writer.write(record)
+        writer.close()
+        found = sha256(temporary), temporary.stat().st_size
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,16 +160,14 @@ def load_shards(folder: str | pathlib.Path) -> ShardSet:
             "interrupted; run python -m data_prep.main --out with this folder (it continues)"
         )
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = load_json(path, "prepare again")
         if info["schema"] != VERSION:
-            raise UserError(f"schema {info['schema']}, this cryjax reads {VERSION}")
-        for name in [shard["name"] for shard in info["shards"]]:
-            if pathlib.PurePath(name).name != name:
-                raise UserError(f"shard {name!r} would lie outside of the folder")
+            raise UserError(f"schema {info['schema']}, this cryjax reads {VERSION}; prepare again")
         if sha256(folder / "clips.csv") != info["clips_sha256"]:
             raise UserError("clips.csv was changed after it was written; prepare again")
         clips, spec = load_manifest(folder / "clips.csv"), FeatureSpec.from_json(info["spec"])
         frames = np.array([int(clip.extra["frames"]) for clip in clips])
+        _require_consistent(folder, info, clips)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
@@ -166,15 +175,55 @@ def load_shards(folder: str | pathlib.Path) -> ShardSet:
     return ShardSet(folder, spec, clips, frames, info, sha256(path))
 
 
+def _require_consistent(folder: pathlib.Path, info: dict[str, Any], clips: list[Clip]) -> None:
+    """Refuses a manifest whose shards, side files, classes and clips do not belong together."""
+    names = [shard["name"] for shard in info["shards"]]
+    for name in names:
+        if pathlib.PurePath(name).name != name or name in (".", ".."):
+            raise UserError(f"shard {name!r} would lie outside of the folder")
+    for kind, values in (("shard", names), ("class", info["classes"])):
+        if len(set(values)) != len(values):
+            raise UserError(f"a {kind} is named twice among {values[:20]}; prepare again")
+    held = sum(shard["clips"] for shard in info["shards"])
+    if held != len(clips):
+        raise UserError(f"its shards hold {held} clips, clips.csv {len(clips)}; prepare again")
+    for shard in info["shards"]:
+        side = (folder / shard["name"]).with_suffix(".json")
+        about = load_json(side, "prepare again") if side.exists() else {}
+        if about and (about.get("plan"), about.get("shard")) != (info.get("plan"), shard):
+            raise UserError(f"{side.name} is of another preparation; prepare again")
+    _require_possible(clips)
+
+
+def _require_possible(clips: list[Clip]) -> None:
+    for i, clip in enumerate(clips):
+        sums = [float(clip.extra[name]) for name in ("mel_sum", "mel_square_sum")]
+        if int(clip.extra["frames"]) < 1 or not np.isfinite(sums).all() or sums[1] < 0:
+            raise UserError(f"clips.csv, clip {i}: frames or sums are not possible; prepare again")
+
+
 class ShardReader:
-    """Random access to the log-mels of a shard set; can be pickled and shared by threads."""
+    """Random access to the log-mels of a shard set; can be pickled and shared by threads.
+
+    Raises:
+      UserError: A shard is missing or cut, or the shards hold another number of records than there
+        are clips.
+    """
 
     def __init__(self, shards: ShardSet):
         self._source = array_record_data_source.ArrayRecordDataSource(shards.shard_paths())
-        self._folder = shards.folder
+        self._folder, self._identities = shards.folder, [clip.identity for clip in shards.clips]
+        if len(self._source) != len(shards.clips):
+            held = f"{len(self._source)} records for {len(shards.clips)} clips"
+            raise UserError(f"{shards.folder}: its shards hold {held}; prepare the corpus again")
 
     def read(self, clips: Sequence[SupportsIndex]) -> list[np.ndarray]:
-        """Reads the (frames, mels) float16 log-mels of these clips in one batched call."""
+        """Reads the (frames, mels) float16 log-mels of these clips in one batched call.
+
+        Raises:
+          ForeignRecordError: A record belongs to another clip.
+          UserError: A record cannot be read.
+        """
         rows = [int(clip) for clip in clips]
         try:
             records = self._source.__getitems__(rows)
@@ -182,13 +231,16 @@ class ShardReader:
             reason = str(error) or "the shard is truncated"
             raise UserError(f"{self._folder}: clips {rows[:4]}...: {reason}") from error
         return [
-            decode_record(r, f"{self._folder} clip {i}") for r, i in zip(records, rows, strict=True)
+            decode_record(record, f"{self._folder} clip {i}", self._identities[i])
+            for record, i in zip(records, rows, strict=True)
         ]
 
     def read_whole(self, clips: Sequence[int], frames: np.ndarray) -> list[np.ndarray | None]:
         """Reads as `read` does, with None for records that are damaged or of another length."""
         try:
             mels: list[np.ndarray | None] = list(self.read(clips))
+        except ForeignRecordError:
+            raise
         except ValueError:
             if len(clips) == 1:
                 return [None]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 import pathlib
 from typing import NamedTuple
 
@@ -14,7 +13,9 @@ from cryjax.data.cache import ArrayFrames
 from cryjax.data.corpus import Corpus
 from cryjax.data.windows import Windows
 from cryjax.encoder import Encoder, make_forward, over_windows
+from cryjax.errors import UserError
 from cryjax.evaluate.scoring import average_over
+from cryjax.files import replacing
 
 
 class Embeddings(NamedTuple):
@@ -39,10 +40,23 @@ class Embeddings(NamedTuple):
 
 
 def embed(encoder: Encoder, corpus: Corpus, rows: np.ndarray, windows: Windows) -> Embeddings:
-    """Computes the representations of every window of these clips."""
+    """Computes the representations of every window of these clips.
+
+    Raises:
+      UserError: One of them is not finite.
+    """
     forward, arrays = make_forward(encoder.network, lambda m, mel: m(mel))
     lengths = corpus.lengths[rows]
-    return Embeddings(*over_windows(forward, arrays, corpus.frames, rows, lengths, windows))
+    made = Embeddings(*over_windows(forward, arrays, corpus.frames, rows, lengths, windows))
+    finite = np.isfinite(made.h).all(axis=1)
+    if not finite.all():
+        bad = np.unique(made.window_to_clip[~finite])
+        raise UserError(
+            f"the embeddings of {len(bad)} of {len(rows)} recordings are not finite, such as of "
+            f"{corpus.clips[rows[bad[0]]].path}; the encoder has diverged, or the frame cache is "
+            "damaged: remove it, it is made again"
+        )
+    return made
 
 
 def embed_once(
@@ -67,9 +81,8 @@ def embed_once(
     made = embed(encoder, corpus, rows, windows)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
-        np.savez(temporary, allow_pickle=False, **made._asdict())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            np.savez(temporary, allow_pickle=False, **made._asdict())
     except OSError as error:
         print(f"embeddings are not kept: {root} cannot be written ({error})")
     return made

@@ -24,6 +24,7 @@ from cryjax.evaluate.protocols.base import (
 from cryjax.evaluate.protocols.logistic import LogisticProbe
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationTask
+from cryjax.files import replacing
 from cryjax.settings import choose
 from cryjax.train.checkpoint import save_model
 from cryjax.train.log import MetricLog
@@ -207,20 +208,19 @@ def _log(workdir: pathlib.Path, mode: str, seed: int) -> MetricLog | None:
 def save_predictions(path: pathlib.Path, key: str, predictions: Predictions) -> None:
     """Writes predictions under a temporary name and renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp.npz")
     about = json.dumps({"chosen": predictions.chosen, "warning": predictions.warning})
-    np.savez(
-        temporary,
-        allow_pickle=False,
-        key=np.array(key),
-        about=np.array(about),
-        curve=predictions.curve,
-        val=predictions.val.scores,
-        val_decisions=predictions.val.decisions,
-        test=predictions.test.scores,
-        test_decisions=predictions.test.decisions,
-    )
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        np.savez(
+            temporary,
+            allow_pickle=False,
+            key=np.array(key),
+            about=np.array(about),
+            curve=predictions.curve,
+            val=predictions.val.scores,
+            val_decisions=predictions.val.decisions,
+            test=predictions.test.scores,
+            test_decisions=predictions.test.decisions,
+        )
 
 
 def load_predictions(path: pathlib.Path, key: str, task: EvaluationTask) -> Predictions | None:

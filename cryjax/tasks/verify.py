@@ -7,13 +7,13 @@ import pathlib
 import jax
 import numpy as np
 
-from cryjax.data.shards import save_json
 from cryjax.errors import UserError
 from cryjax.evaluate.knn import unit
 from cryjax.evaluate.operating_points import equal_error_rate
 from cryjax.evaluate.scoring import average_over
 from cryjax.evaluate.statistics import interval_of
 from cryjax.evaluate.task import EvaluationSettings, EvaluationTask, open_unlabelled
+from cryjax.files import save_json
 from cryjax.train.workdir import claim
 
 RESAMPLES = 2000

@@ -24,6 +24,7 @@ from cryjax.models.heads import Projector
 from cryjax.train.meta import CheckpointMeta
 from cryjax.train.state import TrainState, merge_trees
 from cryjax.train.sums import damage, set_damaged_aside, steps_in, write_sums
+from cryjax.train.workdir import require_same_settings
 
 FOLDER = "checkpoints"
 
@@ -116,6 +117,10 @@ class Checkpointer:
                 async_options=_with_sums(self._root),
             ),
         )
+
+        if self.latest is not None:
+            before = _load_meta(self._root, self.latest).config
+            require_same_settings(workdir, before, meta.config, growing=("steps",))
 
     def save(
         self, step: int, state: TrainState, scores: dict[str, float], skipped_batches: int = 0

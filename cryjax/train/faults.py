@@ -12,6 +12,8 @@ from jax.experimental import multihost_utils
 
 from cryjax.errors import UserError
 
+ASKS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # signals that ask a run to stop
+
 
 class PreemptedError(Exception):
     """A run was asked to stop and has saved its state."""
@@ -19,7 +21,7 @@ class PreemptedError(Exception):
 
 @contextlib.contextmanager
 def preemption_guard() -> Iterator[Callable[[int], bool]]:
-    """Notices SIGTERM while it is open.
+    """Notices SIGTERM, SIGHUP and the first Ctrl-C while it is open; a second Ctrl-C ends at once.
 
     Yields:
       A function of the step that tells whether to stop after it; all processes of a run get the
@@ -32,11 +34,19 @@ def preemption_guard() -> Iterator[Callable[[int], bool]]:
         yield lambda step: False
         return
     asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+
+    def ask(number: int, _: object) -> None:
+        asked.set()
+        if number == signal.SIGINT:
+            print("saving; Ctrl-C again ends at once", flush=True)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in ASKS}
     try:
         yield lambda step: asked.is_set()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from cryjax.errors import UserError
+from cryjax.files import replacing
 
 
 class MetricLog:
@@ -28,9 +29,8 @@ class MetricLog:
     def rewind(self, step: int) -> None:
         """Removes the rows past a step that a run goes back to."""
         kept = [row for row in load_metrics(self._path.parent) if row["step"] <= step]
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        temporary.replace(self._path)
+        with replacing(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Appends one row and syncs it to the disk."""

@@ -1,10 +1,9 @@
 """Checksums of checkpoints: written before a checkpoint appears, verified before it is used."""
 
-import json
 import pathlib
 
-from cryjax.data.shards import save_json, sha256
 from cryjax.errors import UserError
+from cryjax.files import load_json, save_json, sha256
 
 NAME = "sha256.json"
 ASIDE = "damaged"  # folder beside the checkpoints for those that fail
@@ -20,7 +19,7 @@ def write_sums(root: pathlib.Path) -> None:
     """Puts the checksums of all items into the checkpoint that is about to get its name."""
     for folder in root.glob(f"*{UNFINISHED}*"):
         files = sorted(p for p in folder.glob("*/**/*") if p.is_file())
-        save_json(folder / NAME, {str(p.relative_to(folder)): sha256(p) for p in files})
+        save_json(folder / NAME, {p.relative_to(folder).as_posix(): sha256(p) for p in files})
 
 
 def damage(step: pathlib.Path, part: str = "") -> str:
@@ -30,19 +29,22 @@ def damage(step: pathlib.Path, part: str = "") -> str:
       step: Folder of the checkpoint.
       part: Item to look at alone, such as "model"; "" looks at all.
     """
-    path = step / NAME
     try:
-        sums = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return f"{path} is not readable"
-    for name, wanted in sums.items():
-        if part and not name.startswith(f"{part}/"):
-            continue
-        if not (step / name).exists():
-            return f"{step / name} is missing"
-        if sha256(step / name) != wanted:
-            return f"{step / name} was changed after it was written"
-    return ""
+        sums = load_json(step / NAME, "")
+    except UserError:
+        return f"{step / NAME} is not readable"
+    there = {p.relative_to(step).as_posix() for p in step.glob("*/**/*") if p.is_file()}
+    mine = sorted(n for n in there | sums.keys() if not part or n.startswith(f"{part}/"))
+    wrong = [f"{step / name} {found}" for name in mine if (found := _wrong(step, name, sums))]
+    return wrong[0] if wrong else "" if mine else f"{step / part} is missing"
+
+
+def _wrong(step: pathlib.Path, name: str, sums: dict[str, str]) -> str:
+    if not (step / name).exists():
+        return "is missing"
+    if name not in sums:
+        return f"is not named by {NAME}"
+    return "" if sha256(step / name) == sums[name] else "was changed after it was written"
 
 
 def set_damaged_aside(root: pathlib.Path) -> None:

@@ -4,12 +4,13 @@ import json
 import pathlib
 from typing import Any
 
-from cryjax.data.shards import save_json
 from cryjax.errors import UserError
+from cryjax.files import load_json, save_json
 from cryjax.settings import differences, identity
 from cryjax.train.mesh import processes, require_same_everywhere
 
 NAME = "config.json"
+MADE = ("checkpoints", "outcomes")  # folders that only a claimed workdir has
 COMPARED = ("fingerprint", "corpus", "spec", "damaged")  # of a prepared folder; not where it lies
 
 
@@ -37,7 +38,8 @@ def claim(
       The settings that the run had before, in plain values; None for a new run.
 
     Raises:
-      UserError: The workdir holds another run; names the first differences.
+      UserError: The workdir holds another run, whose first differences are named, or one whose
+        config.json is gone.
     """
     record = {
         "config": identity(settings),
@@ -48,12 +50,26 @@ def claim(
     require_same_everywhere(record)
     path, old = workdir / NAME, None
     if path.exists():
-        old = json.loads(path.read_text(encoding="utf-8"))
+        old = load_json(path, f"put it back, or give a new --workdir than {workdir}")
         _require_same(workdir, old, record, growing)
+    elif made := [name for name in MADE if any(workdir.glob(f"{name}/*"))]:
+        raise UserError(
+            f"{path} is missing while {workdir / made[0]} is there: nothing tells which run it is "
+            "of; put it back, or give a new --workdir"
+        )
     if processes()[0] == 0:
         workdir.mkdir(parents=True, exist_ok=True)
         save_json(path, record)
     return old["config"] if old else None
+
+
+def require_same_settings(
+    workdir: pathlib.Path, before: dict[str, Any], now: dict[str, Any], growing: tuple[str, ...]
+) -> None:
+    """Refuses a checkpoint that says of itself that other settings made it; see `claim`."""
+    now = json.loads(json.dumps(now))  # as it will be read back
+    rest: dict[str, Any] = {"data": [], "facts": {}}
+    _require_same(workdir, {"config": before, **rest}, {"config": now, **rest}, growing)
 
 
 def _require_same(

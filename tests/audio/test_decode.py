@@ -144,7 +144,7 @@ def test_a_manifest_names_file_line_and_column(tmp_path):
     with pytest.raises(ValueError, match="column \\['path'\\] is missing"):
         load_manifest(path)
     path.write_text("path,start_s,end_s\na.wav,2,1\n")
-    with pytest.raises(ValueError, match="clips.csv:2: end_s must be above start_s"):
+    with pytest.raises(ValueError, match="clips.csv:2: start_s and end_s must be seconds"):
         load_manifest(path)
     path.write_text("path\n")
     with pytest.raises(ValueError, match="no clips"):
@@ -152,3 +152,15 @@ def test_a_manifest_names_file_line_and_column(tmp_path):
     path.write_text("path,site\nx/a.wav,w1\n")
     clip = load_manifest(path)[0]
     assert (clip.group, clip.extra) == ("x/a", {"site": "w1"})
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_playlist_under_the_name_of_a_recording_reads_no_other_file(wav, tmp_path):
+    secret = wav("secret.wav")
+    hls = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n"
+    texts = {"hls": hls, "concat": f"ffconcat version 1.0\nfile '{secret}'\n"}
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.m4a"
+        path.write_text(text)
+        with pytest.raises(AudioError, match="not readable by ffmpeg"):
+            read(path)

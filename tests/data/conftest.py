@@ -5,6 +5,7 @@ import pytest
 
 from cryjax.data import shards
 from cryjax.data.manifest import Clip, save_csv, to_rows
+from cryjax.files import save_json
 from cryjax.spec import preset
 
 
@@ -20,14 +21,6 @@ def make_corpus(tmp_path):
             (np.arange(n)[:, None] + 1000 * i + np.zeros((1, spec.n_mels))).astype(np.float16)
             for i, n in enumerate(lengths)
         ]
-        records = [shards.encode(m, clip=i, label=0) for i, m in enumerate(mels)]
-        half = len(records) // 2
-        infos = []
-        for k, part in enumerate((records[:half], records[half:])):
-            path = folder / f"shard-{k}.arrayrecord"
-            digest = shards.write_shard(path, part)
-            size = path.stat().st_size
-            infos.append({"name": path.name, "sha256": digest, "bytes": size, "clips": len(part)})
         clips = [
             Clip(
                 f"{i}.wav",
@@ -36,18 +29,29 @@ def make_corpus(tmp_path):
                 split=split[i % len(split)],
                 extra={
                     "frames": str(len(m)),
+                    "audio_sha256": hashlib.sha256(f"{name} {i}".encode()).hexdigest(),
                     "mel_sum": repr(float(m.astype(float).sum())),
                     "mel_square_sum": repr(float((m.astype(float) ** 2).sum())),
                 },
             )
             for i, m in enumerate(mels)
         ]
+        records = [
+            shards.encode(mel, clip=i, label=0, identity=clip.identity)
+            for i, (mel, clip) in enumerate(zip(mels, clips, strict=True))
+        ]
+        half = len(records) // 2
+        infos = []
+        for k, part in enumerate((records[:half], records[half:])):
+            path = folder / f"shard-{k}.arrayrecord"
+            digest, size = shards.write_shard(path, part)
+            infos.append({"name": path.name, "sha256": digest, "bytes": size, "clips": len(part)})
         save_csv(folder / "clips.csv", to_rows(clips))
         digest = hashlib.sha256((folder / "clips.csv").read_bytes()).hexdigest()
-        shards.save_json(
+        save_json(
             folder / "manifest.json",
             {
-                "schema": 1,
+                "schema": shards.VERSION,
                 "corpus": name,
                 "split_rule": "holdout",
                 "spec": spec.to_json(),

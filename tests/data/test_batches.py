@@ -1,10 +1,12 @@
+import concurrent.futures
 import itertools
-import pathlib
 import pickle
+import time
 
 import numpy as np
 import pytest
 
+from cryjax.data import cache
 from cryjax.data.batches import Sampling, make_batches, too_short_for_distance
 from cryjax.data.cache import open_frames
 from cryjax.data.corpus import DataSettings, open_corpus
@@ -45,19 +47,23 @@ def test_a_view_is_the_clip_from_its_start_and_a_short_clip_is_tiled(make_corpus
     np.testing.assert_array_equal(got[1], np.concatenate([mels[3], mels[3][:41]]))
 
 
-def test_processes_that_build_the_cache_at_once_share_it(make_corpus, monkeypatch):
-    shards = load_shards(make_corpus()[0])
-    rename, open_cache = pathlib.Path.rename, open_frames
+def test_the_cache_is_built_once_whoever_asks_at_once(make_corpus, monkeypatch):
+    shards, built, build = load_shards(make_corpus()[0]), [], cache._build
 
-    def late(temporary, folder):
-        monkeypatch.setattr(pathlib.Path, "rename", rename)
-        open_cache(shards)  # the other process is faster
-        return rename(temporary, folder)
+    def slow(*args):
+        built.append(args)
+        time.sleep(0.5)
+        build(*args)
 
-    monkeypatch.setattr(pathlib.Path, "rename", late)
+    monkeypatch.setattr(cache, "_build", slow)
     want = open_frames(shards, source="shards")[0].gather(np.array([1]), np.array([3]), 20)
-    got = open_frames(shards)[0].gather(np.array([1]), np.array([3]), 20)
-    np.testing.assert_array_equal(got, want)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        opened = list(pool.map(lambda _: open_frames(shards), range(3)))
+    for frames, damaged in opened:
+        assert damaged == []
+        got = frames.gather(np.array([1]), np.array([3]), 20)
+        np.testing.assert_array_equal(got, want)
+    assert len(built) == 1
 
 
 def test_a_resumed_stream_continues_the_straight_one(make_corpus):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from cryjax.data import shards
 from cryjax.data.batches import Sampling, make_batches
 from cryjax.data.cache import cache_root
 from cryjax.data.corpus import DataSettings, open_corpus
 from cryjax.data.manifest import load_manifest
 from cryjax.data.shards import decode_record, encode, load_shards
+from cryjax.files import save_json
 from cryjax.spec import FeatureSpec, preset
 
 JSON = st.recursive(
@@ -83,7 +83,7 @@ def test_a_damaged_cache_names_itself(make_corpus):
 def test_no_bytes_but_a_record_are_a_record(data):
     with pytest.raises(ValueError, match="not a cryjax record"):
         decode_record(data)
-    good = encode(np.zeros((3, 2), np.float16), clip=0, label=0)
+    good = encode(np.zeros((3, 2), np.float16), clip=0, label=0, identity=b"12345678")
     with pytest.raises(ValueError, match="not a cryjax record"):
         decode_record(good + data[:1] + b"\0")
 
@@ -128,7 +128,7 @@ def test_a_shard_outside_of_its_folder_is_refused(make_corpus, name):
     folder, _ = make_corpus()
     info = json.loads((folder / "manifest.json").read_text())
     info["shards"][0]["name"] = name
-    shards.save_json(folder / "manifest.json", info)
+    save_json(folder / "manifest.json", info)
     with pytest.raises(ValueError, match="would lie outside of the folder"):
         load_shards(folder)
 

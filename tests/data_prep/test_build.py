@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def run(source, out, **kwargs):
 
 
 def files(folder):
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    there = [p for p in folder.iterdir() if p.is_file() and p.suffix != ".lock" != p.name]
+    return {p.name: p.read_bytes() for p in there}
 
 
 def test_bad_files_are_quarantined_and_the_run_ends_well(source, tmp_path, capsys):
@@ -156,3 +158,82 @@ def test_the_audit_finds_groups_on_both_sides(source, tmp_path):
     assert leaks >= 1
     assert "LEAKY" in text
     assert "baby0" in text or "baby1" in text
+
+
+def table(source, path, order, **columns):
+    names = sorted(str(p) for p in source.rglob("[0-9].wav"))
+    rows = [{"path": names[i], "label": "ab"[i % 2]} for i in order]
+    rows = [row | {k: f(i) for k, f in columns.items()} for row, i in zip(rows, order, strict=True)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_reordered_table_in_the_same_folder_never_meets_the_old_manifest(
+    source, tmp_path, monkeypatch
+):
+    """The new preparation is stopped when the first shard is there: nothing may be readable."""
+    monkeypatch.setattr(build, "CLIPS_A_SHARD", 6)
+    out = tmp_path / "out"
+    prepare("csv", str(table(source, tmp_path / "a.csv", range(12))), str(out), workers=0)
+    write, done = build.write_shard, []
+
+    def stopping(*args):
+        if done:
+            raise KeyboardInterrupt
+        done.append(write(*args))
+
+    monkeypatch.setattr(build, "write_shard", stopping)
+    again = table(source, tmp_path / "b.csv", range(11, -1, -1))
+    with pytest.raises(KeyboardInterrupt):
+        prepare("csv", str(again), str(out), workers=0)
+    with pytest.raises(FileNotFoundError, match=r"manifest.json is missing"):
+        open_corpus([str(out)])
+    monkeypatch.setattr(build, "write_shard", write)
+    prepare("csv", str(again), str(out), workers=0)
+    open_corpus([str(out)])
+
+
+def test_shards_of_an_earlier_plan_are_removed(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(build, "CLIPS_A_SHARD", 3)
+    prepare("csv", str(table(source, tmp_path / "a.csv", range(12))), str(out), workers=0)
+    prepare("csv", str(table(source, tmp_path / "a.csv", range(5))), str(out), workers=0)
+    assert len(list(out.glob("*.arrayrecord"))) == 2
+    assert len(list(out.glob("shard-*.json"))) == 2
+
+
+def test_a_table_without_groups_and_groups_that_are_nearly_one_are_said_aloud(
+    source, tmp_path, capsys
+):
+    prepare(
+        "csv",
+        str(table(source, tmp_path / "a.csv", range(12))),
+        str(tmp_path / "a"),
+        workers=0,
+    )
+    assert "NO GROUPS: the table has no column group" in capsys.readouterr().out
+    named = table(source, tmp_path / "b.csv", range(12), group=lambda i: f"{'Pp'[i % 2]}{i // 2}")
+    prepare("csv", str(named), str(tmp_path / "b"), workers=0)
+    said = capsys.readouterr().out
+    assert "groups that differ only by case or spaces: 'P0', 'p0'" in said
+    assert "NO GROUPS" not in said
+    assert "groups that differ" in (tmp_path / "b" / "summary.txt").read_text()
+
+
+def test_names_that_are_no_text_on_one_line_are_quarantined(tmp_path):
+    folder = tmp_path / "raw" / "a"
+    folder.mkdir(parents=True)
+    wave = np.random.default_rng(0).normal(0, 0.1, 8000)
+    for i in range(9):
+        soundfile.write(folder / f"{i}.wav", wave + i / 100, 8000)
+    (folder / "0.wav").rename(folder / "line\rbreak.wav")
+    os.rename(bytes(folder / "1.wav"), bytes(folder) + b"/\xff.wav")
+    soundfile.write(folder / "b.flac", wave, 8000)
+    (folder / "b.flac").rename(folder / "b.raw")
+    run(tmp_path / "raw", tmp_path / "out")
+    quarantined = (tmp_path / "out" / "quarantine.csv").read_text()
+    assert quarantined.count("its name is not text in UTF-8 on one line") == 2
+    assert len(open_corpus([str(tmp_path / "out")]).clips) == 7

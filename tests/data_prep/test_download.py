@@ -1,8 +1,10 @@
 """Downloads are checked against their sum; archives are not trusted."""
 
 import hashlib
+import http.server
 import io
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -92,3 +94,71 @@ def test_a_corpus_behind_a_form_says_so(tmp_path):
     for corpus in CORPORA.values():
         for archive in corpus.archives:
             assert archive.checksum.startswith(("sha256:", "md5:"))
+
+
+class Stalling(http.server.BaseHTTPRequestHandler):
+    """Sends half of a file the first time; then what is asked for."""
+
+    content, asked = bytes(range(256)) * 400, []
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.asked.append(wanted)
+        first = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(self.content) - first))
+        self.end_headers()
+        rest = self.content[first:]
+        self.wfile.write(rest if wanted else rest[: len(rest) // 2])
+
+    def log_message(self, format, *args):
+        pass
+
+
+def test_a_download_that_breaks_off_goes_on_from_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_prep.download.WAITS_S", (0, 0, 0))
+    Stalling.asked.clear()
+    server = http.server.ThreadingHTTPServer(("localhost", 0), Stalling)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sum_ = hashlib.sha256(Stalling.content).hexdigest()
+    url = f"http://localhost:{server.server_port}/set.bin"
+    try:
+        path = fetch(Archive(url, f"sha256:{sum_}"), tmp_path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert path.read_bytes() == Stalling.content
+    assert Stalling.asked == [None, f"bytes={len(Stalling.content) // 2}-"]
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_prep.download.WAITS_S", (0, 0))
+    with pytest.raises(ValueError, match="does not answer or stalls; .*set.bin.part keeps"):
+        fetch(Archive("http://localhost:9/set.bin", "md5:0"), tmp_path)
+
+
+def test_an_extraction_that_was_killed_while_it_moved_is_repeated(tmp_path):
+    path = zipped(tmp_path / "set.zip", {"top/a/x.wav": b"1", "top/b/y.wav": b"2"})
+    (tmp_path / "out" / "top" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "top" / "a" / "x.wav").write_bytes(b"1")
+    extract(path, tmp_path / "out")
+    found = sorted(p.name for p in (tmp_path / "out").rglob("*.wav"))
+    assert found == ["x.wav", "y.wav"]
+
+
+def test_archives_that_cannot_be_read_name_themselves(tmp_path):
+    path = zipped(tmp_path / "locked.zip", {"a": b"1" * 99})
+    data = bytearray(path.read_bytes())
+    for at in (data.index(b"PK\x03\x04") + 6, data.index(b"PK\x01\x02") + 8):
+        data[at] |= 1  # says that it is encrypted
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"locked.zip: damaged or not an archive \(.*encrypted"):
+        extract(path, tmp_path / "a")
+    damaged = tmp_path / "damaged.tar.xz"
+    with tarfile.open(damaged, "w:xz") as archive:
+        archive.add(path, "x")
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 255
+    damaged.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged.tar.xz: damaged or not an archive"):
+        extract(damaged, tmp_path / "b")

@@ -1,9 +1,10 @@
-"""Pictures stay readable with many classes and many rows."""
+"""Pictures and tables stay readable and harmless, whatever classes are called."""
 
 import numpy as np
 import pytest
 
 from cryjax.evaluate.report import plots
+from cryjax.evaluate.report.tables import Table, for_spreadsheet
 from cryjax.evaluate.scoring import Scored
 
 
@@ -29,3 +30,21 @@ def test_the_legend_of_a_curve_stands_beside_it():
     legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
     plots.close(figure)
     assert legend.x0 >= axes.x1
+
+
+def test_a_class_may_be_called_like_a_formula(tmp_path):
+    labels = np.arange(8) % 2
+    scored = Scored.of(np.eye(2)[labels], labels, np.arange(8).astype(str))
+    figure = plots.confusion(scored, [r"$\frac$", "_^"])
+    figure.savefig(tmp_path / "a.png")
+    plots.close(figure)
+
+
+def test_markdown_and_spreadsheets_run_nothing():
+    name = "<script>x</script>|a\nb"
+    text = Table(name, ["mode", name], [[name, 1.5]], "note", []).as_markdown()
+    assert "<script>" not in text
+    rows = text.splitlines()[4:]
+    assert [row.replace(r"\|", "").count("|") for row in rows] == [3, 3, 3]
+    cells = ["=1+1", "+a", "-a", "@a", "cry", -0.5]
+    assert [for_spreadsheet(c) for c in cells] == ["'=1+1", "'+a", "'-a", "'@a", "cry", -0.5]

@@ -18,6 +18,7 @@ import pytest
 from flax import nnx
 
 from configs import export, knn, simclr, suite, transfer
+from cryjax.data.corpus import open_corpus
 from cryjax.data.pool import open_pool, open_training_data
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embedded_corpus
@@ -257,6 +258,24 @@ def test_a_protocol_is_one_file_and_one_table_line(smoke, tmp_path, monkeypatch)
     with (tmp_path / "predictions.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["mode"] == "last_class"]
     assert {row["predicted"] for row in rows} == {"tone"}
+
+
+@pytest.mark.parametrize("mode", ["knn", "logistic"])
+def test_recordings_without_finite_embeddings_are_refused_before_anything_is_written(
+    smoke, trained, prepared, tmp_path, mode
+):
+    """A broken disk under the frame cache; kNN once said 'class a with probability 1'."""
+    shutil.copytree(prepared, tmp_path / "corpus")
+    lengths = open_corpus([str(tmp_path / "corpus")]).lengths
+    (cache,) = (tmp_path / "corpus").glob("cache/*/frames.npy")
+    frames = np.lib.format.open_memmap(cache, "r+")
+    frames[-int(lengths[-1]) :] = np.nan
+    frames.flush()
+    settings = smoke(transfer, checkpoint=str(trained), modes=mode)
+    data = dataclasses.replace(settings.data, dirs=(str(tmp_path / "corpus"),))
+    with pytest.raises(ValueError, match=r"the embeddings of 1 of \d+ recordings are not finite"):
+        transfer_task.run(dataclasses.replace(settings, data=data), tmp_path / "run")
+    assert not (tmp_path / "run" / "outcomes").exists()
 
 
 def test_a_run_can_be_extended_and_its_data_moved(smoke, trained, prepared, tmp_path, capsys):

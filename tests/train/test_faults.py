@@ -14,13 +14,18 @@ import pytest
 from flax import nnx
 
 from configs import simclr
-from cryjax.data.shards import sha256
 from cryjax.encoder import load
+from cryjax.files import sha256
 from cryjax.models.teacher import ema_update, frozen_copy
 from cryjax.tasks import pretrain
 from cryjax.train import sums
 from cryjax.train.checkpoint import load_meta, load_model
-from cryjax.train.faults import NonFinitePolicy, NotFiniteError, PreemptedError
+from cryjax.train.faults import (
+    NonFinitePolicy,
+    NotFiniteError,
+    PreemptedError,
+    preemption_guard,
+)
 from cryjax.train.log import MetricLog, load_metrics
 from cryjax.train.loop import LoopSettings, run_loop
 from cryjax.train.mesh import data_mesh
@@ -269,3 +274,50 @@ def test_the_log_is_cut_where_a_run_goes_back(tmp_path):
     log.rewind(4)
     log.write(5, {"loss": 1.0})
     assert [row["step"] for row in load_metrics(tmp_path)] == [2, 4, 5]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_save_like_sigterm(number):
+    with preemption_guard() as asked:
+        assert not asked(1)
+        os.kill(os.getpid(), number)
+        assert asked(2)
+        if number == signal.SIGINT:
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+
+
+def test_a_checkpoint_without_its_config_is_refused(smoke, trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    record["config"]["objective"]["temperature"] = 0.3
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="temperature: 0.2 there, 0.3 here"):
+        pretrain.run(smoke(simclr, **{"objective.temperature": 0.3}), tmp_path / "run")
+    path.unlink()
+    with pytest.raises(ValueError, match=r"config.json is missing while .*checkpoints is there"):
+        pretrain.run(smoke(simclr), tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"config.json holds list, not an object; put it back"):
+        pretrain.run(smoke(simclr), tmp_path / "run")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "not json"])
+def test_sums_that_name_nothing_vouch_for_nothing(trained, tmp_path, text):
+    shutil.copytree(trained, tmp_path / "run")
+    (*_, step) = sums.steps_in(tmp_path / "run" / "checkpoints")
+    folder = tmp_path / "run" / "checkpoints" / str(step)
+    assert sums.damage(folder) == ""
+    assert sums.damage(folder, "model") == ""
+    (folder / sums.NAME).write_text(text)
+    assert sums.damage(folder, "model")
+    assert sums.damage(folder)
+
+
+def test_a_file_that_the_sums_do_not_name_is_damage(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    (*_, step) = sums.steps_in(tmp_path / "run" / "checkpoints")
+    folder = tmp_path / "run" / "checkpoints" / str(step)
+    (folder / "model" / "more").write_text("x")
+    assert "model/more is not named by sha256.json" in sums.damage(folder)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryjax.data.manifest import save_csv
-from cryjax.data.shards import save_json
 from cryjax.errors import UserError
 from cryjax.evaluate.report import html
 from cryjax.evaluate.report.tables import Table, cell
+from cryjax.files import save_json
 
 NOTE = (
     "Mean over seeds ± standard error over seeds [95 % interval over groups]; without ± there is "

@@ -16,6 +16,7 @@ from cryjax.train.log import load_metrics
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+matplotlib.rcParams["text.parse_math"] = False  # a class may be called $x$
 MOST_NAMED = 10  # classes that a legend or a sentence names one by one
 
 

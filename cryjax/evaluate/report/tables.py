@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import json
 import pathlib
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from cryjax.evaluate.estimates import by_fold, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome, runs_of
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
 LEVELS = ("recording", "group")
 NOTE = (
     "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups]; without ± "
@@ -42,9 +44,19 @@ class Table:
 
     def as_markdown(self) -> str:
         """Writes title, note and cells."""
-        head = f"| {' | '.join(self.header)} |\n|{'---|' * len(self.header)}"
-        body = "\n".join(f"| {' | '.join(map(str, row))} |" for row in self.rows)
-        return f"**{self.title}**\n\n{self.note}\n\n{head}\n{body}"
+        lines = [f"| {' | '.join(map(as_text, row))} |" for row in (self.header, *self.rows)]
+        body = "\n".join([lines[0], f"|{'---|' * len(self.header)}", *lines[1:]])
+        return f"**{as_text(self.title)}**\n\n{self.note}\n\n{body}"
+
+
+def as_text(value: Any) -> str:
+    """Writes a value such that Markdown shows it: no tag, no column and no line of its own."""
+    return html.escape(" ".join(str(value).split("\n")), quote=False).replace("|", "\\|")
+
+
+def for_spreadsheet(value: Any) -> Any:
+    """Puts an apostrophe before a text that a spreadsheet would run as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def unique_runs(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -127,10 +139,13 @@ def save(
     text = json.dumps(metrics, indent=2)
     (workdir / "metrics.json").write_text(text + "\n", encoding="utf-8")
     main = [main_table(tables[level], f"{facts['title']}, by {level}") for level in LEVELS]
-    notes = [f"- {key}: {in_words(value)}" for key, value in facts.items() if key != "title"]
+    notes = [
+        f"- {key}: {as_text(in_words(value))}" for key, value in facts.items() if key != "title"
+    ]
     body = "\n\n".join([*(t.as_markdown() for t in (*main, *more)), "\n".join(notes)])
     (workdir / "results.md").write_text(body + "\n", encoding="utf-8")
-    save_csv(workdir / "results.csv", [r for level in LEVELS for r in _flat(tables[level])])
+    flat = [row for level in LEVELS for row in _flat(tables[level])]
+    save_csv(workdir / "results.csv", [{k: for_spreadsheet(v) for k, v in r.items()} for r in flat])
     _save_predictions(workdir, outcomes, corpus)
     return tables["recording"]
 
@@ -158,4 +173,5 @@ def _save_predictions(workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus
             ):
                 clip, guess = corpus.clips[row], corpus.classes[decided]
                 fixed = [clip.path, clip.start_s, clip.group, corpus.classes[y], guess]
-                writer.writerow([o.mode, o.seed, o.fold, *fixed, *(f"{x:.6f}" for x in p)])
+                shown = map(for_spreadsheet, [o.mode, o.seed, o.fold, *fixed])
+                writer.writerow([*shown, *(f"{x:.6f}" for x in p)])

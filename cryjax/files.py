@@ -1,0 +1,58 @@
+"""Files that appear whole: written under a name that nobody else uses, then renamed."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from cryjax.errors import UserError
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a temporary name in the same folder, which becomes `path` when the block succeeds.
+
+    The temporary file is removed where it does not. Names are random: two processes that write the
+    same file never write into each other's, and the last rename wins.
+    """
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Computes the hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_json(path: pathlib.Path, value: Any) -> None:
+    """Writes JSON under a temporary name and renames it."""
+    with replacing(path) as temporary:
+        text = json.dumps(value, indent=2, sort_keys=True)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def load_json(path: pathlib.Path, remedy: str) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Args:
+      path: Its file.
+      remedy: What to do where it is not readable, for the message.
+
+    Raises:
+      UserError: The file is not there, is no JSON, or is another value than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not readable ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds {type(value).__name__}, not an object; {remedy}")
+    return value
