@@ -5,8 +5,12 @@ import hashlib
 import json
 import pathlib
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from cryjax.errors import UserError
 
@@ -56,3 +60,18 @@ def load_json(path: pathlib.Path, remedy: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} holds {type(value).__name__}, not an object; {remedy}")
     return value
+
+
+def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
+    """Reads the arrays of an .npz that this program made; None where there is none.
+
+    Raises:
+      UserError: It is cut or damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            return dict(kept)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); remove it, it is made again") from None

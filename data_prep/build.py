@@ -23,7 +23,8 @@ from cryjax.spec import FeatureSpec
 from data_prep.clip import Prepared, Worker
 from data_prep.workers import Workers
 
-CLIPS_A_SHARD = 1024
+CLIPS_A_SHARD, BYTES_A_SHARD = 1024, 1 << 30  # at most, the bytes being those of recordings
+BYTES_A_SECOND = 88_200  # of 16 bits at 44.1 kHz, for stretches of long recordings
 QUARANTINE = ("path", "start_s", "reason", "remedy")
 
 
@@ -55,14 +56,38 @@ class Plan:
     seed: int = 0
     notes: tuple[str, ...] = ()
 
+    @functools.cached_property
+    def bounds(self) -> list[int]:
+        """Number of the first clip of every shard, and of all clips.
+
+        A shard ends before it would hold too many clips or recordings of too many bytes.
+        """
+        bounds, held = [0] if self.clips else [], 0
+        for i, clip in enumerate(self.clips):
+            size = self._size(clip)
+            if i > bounds[-1] and (i - bounds[-1] == CLIPS_A_SHARD or held + size > BYTES_A_SHARD):
+                bounds.append(i)
+                held = 0
+            held += size
+        return [*bounds, len(self.clips)]
+
+    def _size(self, clip: Clip) -> int:
+        """Estimates the bytes of a clip's recording, or of its stretch."""
+        if clip.end_s is not None:
+            return int((clip.end_s - clip.start_s) * BYTES_A_SECOND)
+        try:
+            return (self.source / clip.path).stat().st_size
+        except (OSError, ValueError):
+            return 0
+
     @property
     def n_shards(self) -> int:
         """Number of shards."""
-        return -(-len(self.clips) // CLIPS_A_SHARD)
+        return len(self.bounds) - 1
 
     def clips_of(self, shard: int) -> list[Clip]:
         """Selects the clips of one shard."""
-        return self.clips[shard * CLIPS_A_SHARD : (shard + 1) * CLIPS_A_SHARD]
+        return self.clips[self.bounds[shard] : self.bounds[shard + 1]]
 
     def name(self, shard: int) -> str:
         """Names the file of a shard."""
@@ -74,7 +99,8 @@ class Plan:
 
         Split and duplicates are no part of it: they change no shard.
         """
-        rows = json.dumps([to_rows(self.clips), self.spec.to_json(), self.about], sort_keys=True)
+        decisive = [to_rows(self.clips), self.bounds, self.spec.to_json(), self.about]
+        rows = json.dumps(decisive, sort_keys=True)
         return hashlib.sha256(rows.encode()).hexdigest()
 
 

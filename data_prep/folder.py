@@ -4,6 +4,7 @@ import collections
 import pathlib
 
 from cryjax.data.manifest import Clip, load_manifest
+from cryjax.errors import UserError
 from data_prep.corpus import CorpusRecipe, audio_files, require_clips
 
 
@@ -22,6 +23,28 @@ def find_csv(source: pathlib.Path, seed: int) -> list[Clip]:
     """Reads a manifest with columns path, start_s, end_s, label, group, split and any others."""
     del seed
     return load_manifest(source)
+
+
+def notes_on_reach(clips: list[Clip], root: pathlib.Path, *, refuse: bool) -> tuple[str, ...]:
+    """Counts recordings outside of a folder, by absolute paths, by `..` or by links.
+
+    Args:
+      clips: What a table or a corpus names.
+      root: The folder.
+      refuse: Whether one such recording is one too many.
+
+    Raises:
+      UserError: There are some and they are refused.
+    """
+    home = root.resolve()
+    paths = dict.fromkeys(clip.path for clip in clips if "\0" not in clip.path)
+    outside = [p for p in paths if not (root / p).resolve().is_relative_to(home)]
+    if outside and refuse:
+        raise UserError(
+            f"{len(outside)} recordings lie outside of {root}, such as {outside[0]}; move them in, "
+            "or list them in a table of your own: --corpus=csv without --inside"
+        )
+    return (f"{len(outside)} recordings lie outside of {root}",) if outside else ()
 
 
 def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:

@@ -58,6 +58,9 @@ _BEAM = flags.DEFINE_string(
 _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", "Its own, such as '--project=P --region=R'."
 )
+_INSIDE = flags.DEFINE_bool(
+    "inside", False, "Refuse recordings outside of the folder of --source, as most corpora do."
+)
 _BAD = flags.DEFINE_float("max_bad_share", 0.2, "Largest share of bad files a run may end with.")
 
 
@@ -120,6 +123,7 @@ class Options:
     download: bool = False
     beam: str | None = None
     beam_options: str = ""
+    inside: bool = False
 
 
 def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
@@ -127,7 +131,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     from cryjax.data.splits import make_splits
     from cryjax.spec import preset
     from data_prep.build import Plan
-    from data_prep.folder import notes_on_groups
+    from data_prep.folder import notes_on_groups, notes_on_reach
 
     found = _source(recipe, source, out, options)
     clips = recipe.find(found, options.seed)
@@ -139,8 +143,9 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     if options.label == "group":  # who is speaking? then a recording is what must not be shared
         clips = [dataclasses.replace(clip, group=clip.recording) for clip in clips]
         group = f"recording; the label is its {recipe.group}"
-    own = all(clip.split for clip in clips) and recipe.name == "csv"
-    rule = options.split or ("official" if own else recipe.split)
+    table = recipe.name == "csv"
+    official = table and all(clip.split for clip in clips)
+    rule = options.split or ("official" if official else recipe.split)
     make_splits(clips, rule, options.seed)  # a rule that cannot be applied is refused before hours
     classes = sorted({clip.label for clip in clips} - {""})
     about = {
@@ -151,7 +156,9 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         "seed": options.seed,
     }
     root = found if found.is_dir() else found.parent
-    notes = notes_on_groups(clips) if recipe.name == "csv" else ()
+    own = table or recipe.name == "folder"  # the user's own; a foreign corpus may not lead outside
+    notes = notes_on_reach(clips, root, refuse=options.inside or not own)
+    notes += notes_on_groups(clips) if table else ()
     return Plan(
         root,
         out,
@@ -234,6 +241,7 @@ def _main(argv: Sequence[str]) -> None:
             download=_DOWNLOAD.value,
             beam=_BEAM.value,
             beam_options=_BEAM_OPTIONS.value,
+            inside=_INSIDE.value,
         )
     except (ValueError, OSError) as error:
         sys.exit(f"data_prep: {error}")

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
-from cryjax.files import replacing
+from cryjax.files import load_arrays, replacing
 from cryjax.locks import DEAD_S, LockedError, hold
 
 HOLD = """
@@ -80,3 +81,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_a_cut_file_of_arrays_names_itself(tmp_path):
+    path = tmp_path / "outcome.npz"
+    assert load_arrays(path) is None
+    np.savez(path, a=np.arange(99))
+    kept = load_arrays(path)
+    assert kept is not None
+    assert kept["a"].sum() == 99 * 49
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"outcome.npz is damaged \(.*\); remove it"):
+        load_arrays(path)

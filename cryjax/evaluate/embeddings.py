@@ -15,7 +15,7 @@ from cryjax.data.windows import Windows
 from cryjax.encoder import Encoder, make_forward, over_windows
 from cryjax.errors import UserError
 from cryjax.evaluate.scoring import average_over
-from cryjax.files import replacing
+from cryjax.files import load_arrays, replacing
 
 
 class Embeddings(NamedTuple):
@@ -75,9 +75,8 @@ def embed_once(
     digest = hashlib.sha256("\n".join(about).encode())
     digest.update(np.asarray(rows, np.int64).tobytes())
     path = root / f"{digest.hexdigest()[:32]}.npz"
-    if path.exists():
-        with np.load(path) as kept:
-            return Embeddings(kept["h"], kept["window_to_clip"])
+    if (kept := load_arrays(path)) is not None:
+        return Embeddings(kept["h"], kept["window_to_clip"])
     made = embed(encoder, corpus, rows, windows)
     try:
         root.mkdir(parents=True, exist_ok=True)

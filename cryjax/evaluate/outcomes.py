@@ -24,7 +24,7 @@ from cryjax.evaluate.protocols.base import (
 from cryjax.evaluate.protocols.logistic import LogisticProbe
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationTask
-from cryjax.files import replacing
+from cryjax.files import load_arrays, replacing
 from cryjax.settings import choose
 from cryjax.train.checkpoint import save_model
 from cryjax.train.log import MetricLog
@@ -225,15 +225,13 @@ def save_predictions(path: pathlib.Path, key: str, predictions: Predictions) -> 
 
 def load_predictions(path: pathlib.Path, key: str, task: EvaluationTask) -> Predictions | None:
     """Reads predictions if they were decided by what this key stands for, else None."""
-    if not path.exists():
+    kept = load_arrays(path)
+    if kept is None or str(kept["key"]) != key:
         return None
-    with np.load(path) as kept:
-        if str(kept["key"]) != key:
-            return None
-        val, test = (
-            task.scored(part, kept[part], kept[f"{part}_decisions"]) for part in ("val", "test")
-        )
-        return Predictions(val, test, **json.loads(str(kept["about"])), curve=kept["curve"])
+    val, test = (
+        task.scored(part, kept[part], kept[f"{part}_decisions"]) for part in ("val", "test")
+    )
+    return Predictions(val, test, **json.loads(str(kept["about"])), curve=kept["curve"])
 
 
 def _is_of(folder: pathlib.Path, key: str) -> bool:

@@ -237,3 +237,36 @@ def test_names_that_are_no_text_on_one_line_are_quarantined(tmp_path):
     quarantined = (tmp_path / "out" / "quarantine.csv").read_text()
     assert quarantined.count("its name is not text in UTF-8 on one line") == 2
     assert len(open_corpus([str(tmp_path / "out")]).clips) == 7
+
+
+def test_recordings_outside_of_the_folder_are_counted_or_refused(source, tmp_path, capsys):
+    """Only the user's own table may name them; a link in a corpus may not lead out either."""
+    table = tmp_path / "set" / "clips.csv"
+    table.parent.mkdir()
+    names = sorted(source.rglob("[0-9].wav"))
+    rows = [f"../{path.relative_to(tmp_path)},x,g{i}" for i, path in enumerate(names)]
+    table.write_text("\n".join(["path,label,group", *rows]) + "\n")
+    prepare("csv", str(table), str(tmp_path / "a"), workers=0)
+    assert "12 recordings lie outside of" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="12 recordings lie outside of"):
+        prepare("csv", str(table), str(tmp_path / "b"), workers=0, inside=True)
+    (tmp_path / "linked").mkdir()
+    for i, path in enumerate(names):
+        (tmp_path / "linked" / f"{i % 10}_speaker{i}_0.wav").symlink_to(path)
+    with pytest.raises(ValueError, match="12 recordings lie outside of"):
+        prepare("fsdd", str(tmp_path / "linked"), str(tmp_path / "c"), workers=0)
+
+
+def test_long_recordings_fill_a_shard_sooner(source, tmp_path, monkeypatch):
+    """A shard holds so many bytes at most; one that is larger still gets a shard of its own."""
+    sizes = {p.name: p.stat().st_size for p in (source / "other").iterdir()}
+    monkeypatch.setattr(build, "BYTES_A_SHARD", sizes["0.wav"] + sizes["1.wav"] + 1)
+    (tmp_path / "few").mkdir()
+    (source / "other").rename(tmp_path / "few" / "other")
+    run(tmp_path / "few", tmp_path / "out")
+    corpus = load_shards(tmp_path / "out")
+    assert len(corpus.clips) == 6
+    held = [shard["clips"] for shard in corpus.info["shards"]]
+    assert len(held) > 2
+    assert held[0] == 2
+    open_corpus([str(tmp_path / "out")])

@@ -265,7 +265,7 @@ def test_recordings_without_finite_embeddings_are_refused_before_anything_is_wri
     smoke, trained, prepared, tmp_path, mode
 ):
     """A broken disk under the frame cache; kNN once said 'class a with probability 1'."""
-    shutil.copytree(prepared, tmp_path / "corpus")
+    shutil.copytree(prepared, tmp_path / "corpus", ignore=shutil.ignore_patterns("cache"))
     lengths = open_corpus([str(tmp_path / "corpus")]).lengths
     (cache,) = (tmp_path / "corpus").glob("cache/*/frames.npy")
     frames = np.lib.format.open_memmap(cache, "r+")
