@@ -54,8 +54,9 @@ def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:
         alike["".join(clip.group.lower().split())].add(clip.group)
     if all(clip.group == clip.recording for clip in clips):
         notes.append(
-            "NO GROUPS: the table has no column group, so each recording is its own group; if a "
-            "baby, patient or speaker has several recordings they will be in several splits"
+            "NO GROUPS: the table has no column group, or another one for each file, so that each "
+            "recording is its own group: of a baby, patient or speaker with several files some "
+            "may train and some test"
         )
     for names in [sorted(names) for names in alike.values() if len(names) > 1][:5]:
         notes.append(f"groups that differ only by case or spaces: {', '.join(map(repr, names))}")

@@ -147,6 +147,12 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     official = table and all(clip.split for clip in clips)
     rule = options.split or ("official" if official else recipe.split)
     make_splits(clips, rule, options.seed)  # a rule that cannot be applied is refused before hours
+    root = found if found.is_dir() else found.parent
+    own = table or recipe.name == "folder"  # the user's own; a foreign corpus may not lead outside
+    notes = notes_on_reach(clips, root, refuse=options.inside or not own)
+    notes += notes_on_groups(clips) if table and options.label != "group" else ()
+    if any("NO GROUPS" in note for note in notes):
+        group = "recording, because the table names no group"
     classes = sorted({clip.label for clip in clips} - {""})
     about = {
         "corpus": recipe.name,
@@ -155,10 +161,6 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         "label": options.label,
         "seed": options.seed,
     }
-    root = found if found.is_dir() else found.parent
-    own = table or recipe.name == "folder"  # the user's own; a foreign corpus may not lead outside
-    notes = notes_on_reach(clips, root, refuse=options.inside or not own)
-    notes += notes_on_groups(clips) if table else ()
     return Plan(
         root,
         out,

@@ -214,7 +214,9 @@ def test_a_table_without_groups_and_groups_that_are_nearly_one_are_said_aloud(
         str(tmp_path / "a"),
         workers=0,
     )
-    assert "NO GROUPS: the table has no column group" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "NO GROUPS: the table has no column group" in said
+    assert "group = recording, because the table names no group" in said
     named = table(source, tmp_path / "b.csv", range(12), group=lambda i: f"{'Pp'[i % 2]}{i // 2}")
     prepare("csv", str(named), str(tmp_path / "b"), workers=0)
     said = capsys.readouterr().out

@@ -409,3 +409,18 @@ def test_every_task_of_a_config_exists():
     for module in (simclr, transfer, knn, export, suite):
         assert module.get_config().task in TASKS
         assert module.get_config("smoke").task in TASKS
+
+
+def test_a_table_without_groups_is_said_aloud_in_table_and_report(smoke, prepared, tmp_path):
+    from data_prep.main import prepare
+
+    rows = (prepared.parent / "clips.csv").read_text().splitlines()
+    names = [row.rpartition(",")[0] for row in rows]
+    table = prepared.parent / "ungrouped.csv"
+    table.write_text("\n".join(names) + "\n")
+    prepare("csv", str(table), str(tmp_path / "corpus"), split="holdout", workers=0)
+    settings = smoke(transfer, checkpoint=None, modes="majority")
+    data = dataclasses.replace(settings.data, dirs=(str(tmp_path / "corpus"),))
+    transfer_task.run(dataclasses.replace(settings, data=data), tmp_path / "run")
+    for name in ("results.md", "report.html"):
+        assert "NO GROUPS: the table has no column group" in (tmp_path / "run" / name).read_text()

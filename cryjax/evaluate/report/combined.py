@@ -9,7 +9,7 @@ from typing import Any
 from cryjax.data.manifest import save_csv
 from cryjax.errors import UserError
 from cryjax.evaluate.report import html
-from cryjax.evaluate.report.tables import Table, cell
+from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet
 from cryjax.files import save_json
 
 NOTE = (
@@ -64,7 +64,8 @@ class Combined:
         text = table.as_markdown() + "\n"
         (workdir / "results.md").write_text(text, encoding="utf-8")
         every = list(dict.fromkeys(key for row in rows for key in row))
-        save_csv(workdir / "results.csv", [{key: row.get(key) for key in every} for row in rows])
+        shown = [{key: for_spreadsheet(row.get(key)) for key in every} for row in rows]
+        save_csv(workdir / "results.csv", shown)
         save_json(workdir / "results.json", {"table": self.title, "rows": rows})
         return text
 
