@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMiss
 )
 
 from cryjax.data.manifest import Clip
-from data_prep.build import Plan, complete, unbuilt, write_shard
+from data_prep.build import Plan, begin, complete, write_shard
 from data_prep.clip import Prepared, Worker
 
 Placed = tuple[int, tuple[int, Prepared]]  # shard, (position in it, mel)
@@ -52,15 +52,14 @@ def build(plan: Plan, runner: str, options: str = "", part: tuple[int, int] = (0
       plan: What to build; its folders are seen by every worker.
       runner: Name of a runner of Beam.
       options: Its own, as on a command line.
-      part: See `data_prep.build.unbuilt`.
+      part: See `data_prep.build.begin`.
 
     Returns:
       Whether every shard of every part is there.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
     clips = [
         (shard, position, clip)
-        for shard in unbuilt(plan, part)
+        for shard in begin(plan, part)
         for position, clip in enumerate(plan.clips_of(shard))
     ]
     chosen = PipelineOptions([f"--runner={runner}", *shlex.split(options)])

@@ -158,12 +158,22 @@ def _side(plan: Plan, shard: int) -> dict | None:
     return side
 
 
-def unbuilt(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[int]:
-    """Lists the shards that are not there yet of a part (index, count): every count-th."""
+def begin(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[int]:
+    """Makes the folder and lists the shards that are not there yet.
+
+    An old manifest is removed before anything is written that it does not describe.
+
+    Args:
+      plan: What to build.
+      part: (index, count): every count-th shard from the index on.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
     mine = [s for s in range(plan.n_shards) if s % part[1] == part[0]]
     todo = [s for s in mine if _side(plan, s) is None]
     if len(todo) < len(mine):
         print(f"{len(mine) - len(todo)} of {len(mine)} shards are there already")
+    if todo:
+        (plan.out / "manifest.json").unlink(missing_ok=True)
     return todo
 
 
@@ -181,16 +191,14 @@ def build(plan: Plan, *, workers: int, part: tuple[int, int] = (0, 1)) -> bool:
     Args:
       plan: What to build.
       workers: Number of processes; 0 works in this one, where a decoder's crash ends everything.
-      part: See `unbuilt`.
+      part: See `begin`.
 
     Returns:
       Whether every shard of every part is now there, so that `finish` can be called.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
-    todo = unbuilt(plan, part)
+    todo = begin(plan, part)
     if not todo:
         return complete(plan)
-    (plan.out / "manifest.json").unlink(missing_ok=True)  # no old one describes what is written now
     make = functools.partial(Worker, plan.source, plan.spec, make_analysis(plan.spec))
     with contextlib.ExitStack() as stack:
         if workers:

@@ -39,7 +39,7 @@ def run(source, out, **kwargs):
 
 
 def files(folder):
-    there = [p for p in folder.iterdir() if p.is_file() and p.suffix != ".lock" != p.name]
+    there = [p for p in folder.iterdir() if p.is_file() and not p.name.endswith(".lock")]
     return {p.name: p.read_bytes() for p in there}
 
 
