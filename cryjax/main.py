@@ -20,6 +20,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from cryjax.data.shards import load_shards
 from cryjax.errors import UserError
 from cryjax.locks import hold
 from cryjax.settings import choose, from_dict
@@ -94,7 +95,9 @@ def _embedded(name: str, root: str) -> str:
     if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
         return name
     folder = pathlib.Path(root) / name
-    if not (folder / "manifest.json").exists():
+    try:
+        load_shards(folder)
+    except UserError:  # not there yet, or of another version
         from data_prep.main import prepare
 
         prepare(name, None, str(folder), workers=0)

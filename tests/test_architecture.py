@@ -30,7 +30,7 @@ ROOMS["evaluate"] = {*ROOMS["train"], "audio", "train", "encoder"}
 ROOMS["pretraining"] = {*ROOMS["evaluate"], "evaluate"}
 ROOMS["deploy"] = {*BASE, "audio", "data", "models", "train", "encoder"}
 ROOMS["tasks"] = {*ROOMS["pretraining"], "pretraining"}
-ROOMS["main"] = {*BASE, "locks", "tasks", "train"}
+ROOMS["main"] = {*BASE, "data", "locks", "tasks", "train"}
 FOLDERS = {  # other folders -> what of ours they may import; None is everything
     "cryjax": {"cryjax"},
     "data_prep": {"cryjax", "data_prep"},
