@@ -20,7 +20,6 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cryjax.data.shards import load_shards
 from cryjax.errors import UserError
 from cryjax.locks import hold
 from cryjax.settings import choose, from_dict
@@ -94,6 +93,8 @@ def with_embedded(values: Any) -> Any:
 def _embedded(name: str, root: str) -> str:
     if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
         return name
+    from cryjax.data.shards import load_shards
+
     folder = pathlib.Path(root) / name
     try:
         load_shards(folder)
@@ -143,9 +144,8 @@ def _prepare_devices(task: str, deterministic: bool) -> None:
     mesh.keep_compiled()
     mesh.connect(_DISTRIBUTED.value, _ADDRESS.value, _COUNT.value, _INDEX.value)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            line_buffering=True, errors="replace"
-        )  # what was said survives a kill -9
+        # what was said survives a kill -9, and a terminal that knows no ± is no reason to end
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
     index, count = mesh.processes()
     if count > 1 and task not in MANY_PROCESSES:
         raise UserError(f"config.task={task} runs in one process, this is one of {count}")

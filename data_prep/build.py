@@ -18,7 +18,7 @@ from cryjax.data.duplicates import handle_copies
 from cryjax.data.manifest import KNOWN, LEFT_OUT, Clip, clip_of, save_csv, to_rows
 from cryjax.data.splits import Splits, make_splits
 from cryjax.errors import UserError
-from cryjax.files import save_json, sha256
+from cryjax.files import load_json, save_json, sha256
 from cryjax.spec import FeatureSpec
 from data_prep.clip import Prepared, Worker
 from data_prep.workers import Workers
@@ -148,8 +148,8 @@ def _side(plan: Plan, shard: int) -> dict | None:
     """Reads a finished shard's side file, if it belongs to this plan and the shard is whole."""
     path = plan.out / plan.name(shard)
     try:
-        side = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        side = load_json(path.with_suffix(".json"), "it is made again")
+    except UserError:
         return None
     if side.get("plan") != plan.fingerprint:
         return None

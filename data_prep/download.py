@@ -23,12 +23,8 @@ from data_prep.corpus import Archive
 BLOCK = 1 << 20
 STALLS_S = 60  # without a byte after which a server is asked again
 WAITS_S = (1, 5, 20, 60, 0)  # before each further attempt
-
-
-DAMAGED = (  # what a broken, encrypted or unknown archive raises
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
-    *(NotImplementedError, RuntimeError),
-)
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+LOCKED = (NotImplementedError, RuntimeError)  # an unknown method, or encrypted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +161,7 @@ def extract(path: pathlib.Path, folder: pathlib.Path, caps: Caps | None = None) 
                 goes = folder / file.relative_to(building)
                 goes.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(goes)
-    except DAMAGED as error:
+    except (*BROKEN, *LOCKED) as error:
         raise UserError(f"{path}: damaged or not an archive ({error})") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -47,12 +47,17 @@ def notes_on_reach(clips: list[Clip], root: pathlib.Path, *, refuse: bool) -> tu
     return (f"{len(outside)} recordings lie outside of {root}",) if outside else ()
 
 
+def has_groups(clips: list[Clip]) -> bool:
+    """Tells whether a group is anywhere more than a recording."""
+    return any(clip.group != clip.recording for clip in clips)
+
+
 def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:
     """Says what may be wrong with the groups of a table that somebody wrote by hand."""
     notes, alike = [], collections.defaultdict(set)
     for clip in clips:
         alike["".join(clip.group.lower().split())].add(clip.group)
-    if all(clip.group == clip.recording for clip in clips):
+    if not has_groups(clips):
         notes.append(
             "NO GROUPS: the table has no column group, or another one for each file, so that each "
             "recording is its own group: of a baby, patient or speaker with several files some "

@@ -131,7 +131,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     from cryjax.data.splits import make_splits
     from cryjax.spec import preset
     from data_prep.build import Plan
-    from data_prep.folder import notes_on_groups, notes_on_reach
+    from data_prep.folder import has_groups, notes_on_groups, notes_on_reach
 
     found = _source(recipe, source, out, options)
     clips = recipe.find(found, options.seed)
@@ -150,9 +150,9 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
     root = found if found.is_dir() else found.parent
     own = table or recipe.name == "folder"  # the user's own; a foreign corpus may not lead outside
     notes = notes_on_reach(clips, root, refuse=options.inside or not own)
-    notes += notes_on_groups(clips) if table and options.label != "group" else ()
-    if any("NO GROUPS" in note for note in notes):
-        group = "recording, because the table names no group"
+    if table and options.label != "group":
+        notes += notes_on_groups(clips)
+        group = group if has_groups(clips) else "recording, because the table names no group"
     classes = sorted({clip.label for clip in clips} - {""})
     about = {
         "corpus": recipe.name,

@@ -87,12 +87,8 @@ class ShardFrames:
 
 
 def _records(shards: ShardSet) -> Iterator[tuple[int, np.ndarray | None]]:
-    """Yields every clip's number and log-mel; None where the record is damaged.
-
-    Raises:
-      UserError: The shards are not those that the manifest describes.
-    """
-    reader, damaged = ShardReader(shards), []
+    """Yields every clip's number and log-mel; None where the record is damaged."""
+    reader = ShardReader(shards)
     for first in range(0, len(shards.clips), READ_AT_ONCE):
         rows = range(first, min(first + READ_AT_ONCE, len(shards.clips)))
         mels = reader.read_whole(rows, shards.frames[rows])
@@ -102,9 +98,7 @@ def _records(shards: ShardSet) -> Iterator[tuple[int, np.ndarray | None]]:
                 and mel.shape[1] == shards.spec.n_mels
                 and _has_its_sums(mel, shards.clips[row])
             )
-            damaged += [] if whole else [row]
             yield row, mel if whole else None
-    _require_known(shards, np.array(damaged, int))
 
 
 def _has_its_sums(mel: np.ndarray, clip: Clip) -> bool:
@@ -116,13 +110,13 @@ def _has_its_sums(mel: np.ndarray, clip: Clip) -> bool:
     return bool(off[0] <= rounding and off[1] <= rounding)
 
 
-def _require_known(shards: ShardSet, damaged: np.ndarray) -> None:
+def _require_known(shards: ShardSet, damaged: list[int]) -> None:
     """Refuses a shard whose bytes differ from the manifest's although all its records are whole."""
     last = np.cumsum([shard["clips"] for shard in shards.info["shards"]])
     for shard, end in zip(shards.info["shards"], last, strict=True):
         path = shards.folder / shard["name"]
-        inside = (damaged >= end - shard["clips"]) & (damaged < end)
-        if not inside.any() and sha256(path) != shard["sha256"]:
+        inside = any(end - shard["clips"] <= clip < end for clip in damaged)
+        if not inside and sha256(path) != shard["sha256"]:
             raise UserError(
                 f"{path}: its SHA-256 is not that of manifest.json although every record is whole; "
                 "shard and manifest were not written together: prepare the corpus again"
@@ -154,6 +148,7 @@ def _build(shards: ShardSet, folder: pathlib.Path, most: float) -> None:
                 file.write(known.astype("<f2").tobytes())
             file.flush()
             os.fsync(file.fileno())
+        _require_known(shards, damaged)
         _require_few(shards, damaged, most)
         about = {"fingerprint": shards.fingerprint, "shape": shape, "damaged": damaged}
         save_json(temporary / "cache.json", about)
@@ -198,6 +193,7 @@ def open_frames(
     """
     if source == "shards":
         damaged = [clip for clip, mel in _records(shards) if mel is None]
+        _require_known(shards, damaged)
         _require_few(shards, damaged, max_damaged_share)
         return ShardFrames(shards), damaged
     if source != "cache":

@@ -76,6 +76,11 @@ class Corpus:
         return sorted({clip.split for clip in self.clips} - {LEFT_OUT})
 
     @property
+    def notes(self) -> list[str]:
+        """What was said of the recordings when the folders were prepared."""
+        return [note for s in self.sets for note in s.info.get("notes", [])]
+
+    @property
     def fingerprint(self) -> str:
         """Hashes of the folders' manifests, which hold those of every shard and of the clips."""
         return "+".join(s.fingerprint for s in self.sets)

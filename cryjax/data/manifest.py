@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import hashlib
 import pathlib
+import re
 from collections.abc import Iterable, Sequence
 
 from cryjax.errors import UserError
@@ -13,6 +14,7 @@ from cryjax.files import replacing
 REQUIRED = ("path",)
 KNOWN = ("path", "start_s", "end_s", "label", "group", "split")
 MOST_S = 1e6  # eleven days, more than a recording lasts
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f]")  # characters that no cell may hold; tabs may
 NEAR = 0.75  # similarity from which a column is taken for a misspelt one
 LEFT_OUT = "left_out"  # split of clips that no part may use, such as dropped duplicates
 
@@ -79,7 +81,7 @@ def clip_of(row: dict[str, str], where: str = "row") -> Clip:
     if not row["path"]:
         raise UserError(f"{where}: path is empty")
     for name, value in row.items():
-        if any(ord(c) < ord(" ") and c != "\t" for c in value):
+        if CONTROL.search(value):
             raise UserError(f"{where}: column {name!r} holds a line break or control character")
     try:
         start_s = float(row.get("start_s") or 0)

@@ -1,6 +1,7 @@
 """Shards: ArrayRecord files of float16 log-mels behind a small header, and their manifest."""
 
 import dataclasses
+import math
 import pathlib
 import struct
 from collections.abc import Iterable, Sequence
@@ -197,8 +198,8 @@ def _require_consistent(folder: pathlib.Path, info: dict[str, Any], clips: list[
 
 def _require_possible(clips: list[Clip]) -> None:
     for i, clip in enumerate(clips):
-        sums = [float(clip.extra[name]) for name in ("mel_sum", "mel_square_sum")]
-        if int(clip.extra["frames"]) < 1 or not np.isfinite(sums).all() or sums[1] < 0:
+        total, square = (float(clip.extra[name]) for name in ("mel_sum", "mel_square_sum"))
+        if int(clip.extra["frames"]) < 1 or not math.isfinite(total) or not 0 <= square < math.inf:
             raise UserError(f"clips.csv, clip {i}: frames or sums are not possible; prepare again")
 
 

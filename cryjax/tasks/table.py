@@ -69,7 +69,7 @@ def task_row(text: str) -> tuple[str, dict[str, Any]]:
             )
         data[key] = value.replace("+", ",")
         if key == "test":
-            data["folds"] = ""
+            data |= {"folds": ""}
     return pathlib.Path(folder).name, {"data": data}
 
 

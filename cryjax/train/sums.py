@@ -35,8 +35,10 @@ def damage(step: pathlib.Path, part: str = "") -> str:
         return f"{step / NAME} is not readable"
     there = {p.relative_to(step).as_posix() for p in step.glob("*/**/*") if p.is_file()}
     mine = sorted(n for n in there | sums.keys() if not part or n.startswith(f"{part}/"))
-    wrong = [f"{step / name} {found}" for name in mine if (found := _wrong(step, name, sums))]
-    return wrong[0] if wrong else "" if mine else f"{step / part} is missing"
+    if not mine:
+        return f"{step / part} is missing"
+    wrong = (f"{step / name} {found}" for name in mine if (found := _wrong(step, name, sums)))
+    return next(wrong, "")
 
 
 def _wrong(step: pathlib.Path, name: str, sums: dict[str, str]) -> str:

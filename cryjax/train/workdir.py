@@ -68,8 +68,7 @@ def require_same_settings(
 ) -> None:
     """Refuses a checkpoint that says of itself that other settings made it; see `claim`."""
     now = json.loads(json.dumps(now))  # as it will be read back
-    rest: dict[str, Any] = {"data": [], "facts": {}}
-    _require_same(workdir, {"config": before, **rest}, {"config": now, **rest}, growing)
+    _require_same(workdir, {"config": before}, {"config": now}, growing)
 
 
 def _require_same(
@@ -81,8 +80,8 @@ def _require_same(
             before.pop(name, None)
             now.pop(name)
     found = differences(before, now)
-    found += differences(old.get("data"), new["data"], "data")
-    found += differences(old.get("facts"), new["facts"], "facts")
+    for name in sorted(new.keys() - {"config"}):
+        found += differences(old.get(name), new[name], name)
     if found:
         raise UserError(
             f"{workdir} holds another run ({'; '.join(found[:5])}); give a new --workdir, or the "

@@ -117,7 +117,7 @@ def _warnings(parts: ReportParts) -> str:
     for fact in ("split rule", "selection"):
         if "LEAKY" in facts[fact]:
             texts.append(f"LEAKY: {facts[fact]}. Not to be reported.")
-    texts += [n for n in facts.get("preparation", "").split("; ") if "NO GROUPS" in n]
+    texts += [note for note in parts.tasks[-1].corpus.notes if "NO GROUPS" in note]
     seen = facts["test groups seen (unlabelled) in pre-training"]
     if not seen.startswith("0 "):
         texts.append(f"Pre-training saw test groups without their labels: {seen}.")

@@ -52,8 +52,8 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
         "checkpoint": task.settings.checkpoint or "none",
         "encoder": task.pretrained.fingerprint[:12] if task.pretrained else "fresh weights",
     }
-    if notes := [note for part in corpus.sets for note in part.info.get("notes", [])]:
-        facts["preparation"] = "; ".join(notes)
+    if corpus.notes:
+        facts["preparation"] = "; ".join(corpus.notes)
     if caveats := _said("caveats", modes, task):
         facts["note"] = caveats
     if unheard := sorted({name for t in tasks for name in _without_training(t)}):

@@ -51,7 +51,7 @@ class Table:
 
 def as_text(value: Any) -> str:
     """Writes a value such that Markdown shows it: no tag, no column and no line of its own."""
-    return html.escape(" ".join(str(value).split("\n")), quote=False).replace("|", "\\|")
+    return html.escape(str(value).replace("\n", " "), quote=False).replace("|", "\\|")
 
 
 def for_spreadsheet(value: Any) -> Any:
