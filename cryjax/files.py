@@ -55,7 +55,7 @@ def load_json(path: pathlib.Path, remedy: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable ({error}); {remedy}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds {type(value).__name__}, not an object; {remedy}")

@@ -144,6 +144,20 @@ def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]
         yield one
 
 
+@functools.cache
+def _digest(path: pathlib.Path, size: int, changed_ns: int) -> str:
+    """Hashes a file once for as long as its size and time of change stay."""
+    del size, changed_ns
+    return sha256(path)
+
+
+def _has_digest(path: pathlib.Path, digest: str) -> bool:
+    if not path.exists():
+        return False
+    about = path.stat()
+    return _digest(path, about.st_size, about.st_mtime_ns) == digest
+
+
 def _side(plan: Plan, shard: int) -> dict | None:
     """Reads a finished shard's side file, if it belongs to this plan and the shard is whole."""
     path = plan.out / plan.name(shard)
@@ -153,7 +167,7 @@ def _side(plan: Plan, shard: int) -> dict | None:
         return None
     if side.get("plan") != plan.fingerprint:
         return None
-    if side["shard"]["clips"] and not (path.exists() and sha256(path) == side["shard"]["sha256"]):
+    if side["shard"]["clips"] and not _has_digest(path, side["shard"]["sha256"]):
         return None
     return side
 

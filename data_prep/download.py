@@ -21,10 +21,11 @@ from cryjax.errors import UserError
 from data_prep.corpus import Archive
 
 BLOCK = 1 << 20
+ASK_AGAIN = (408, 425, 429)  # statuses below 500 that are about the moment, not about the file
 STALLS_S = 60  # without a byte after which a server is asked again
 WAITS_S = (1, 5, 20, 60, 0)  # before each further attempt
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
-LOCKED = (NotImplementedError, RuntimeError)  # an unknown method, or encrypted
+BEYOND_US = (NotImplementedError, RuntimeError, MemoryError)  # a method, encryption, a dictionary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,11 @@ def _continue(url: str, part: pathlib.Path, bar: tqdm) -> bool:
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return True  # all of it is here; the checksum decides
+        if error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in ASK_AGAIN:
+            raise UserError(
+                f"{url}: the server answers {error.code} {error.reason}; the file may have moved: "
+                "fetch it by hand from the corpus's page and give its folder with --source"
+            ) from None
         print(f"{url}: {error}")
     except (OSError, http.client.HTTPException) as error:
         print(f"{url}: {error}")
@@ -152,17 +158,24 @@ def extract(path: pathlib.Path, folder: pathlib.Path, caps: Caps | None = None) 
             members = _zipped(archive) if isinstance(archive, zipfile.ZipFile) else _tarred(archive)
             for name, size, content in members:
                 count += 1
-                if count > caps.members or written + size > most:
-                    raise UserError(f"{path}: more than {caps.members} members or {most} bytes")
+                if count > caps.members or size < 0 or written + size > most:
+                    raise UserError(
+                        f"{path}: more than {caps.members} members, or a member beyond "
+                        f"{most} bytes in all (it claims {size})"
+                    )
                 written += _write(content, _inside(building, name), most - written)
+        if not count:
+            raise UserError(f"{path} holds no file")
         folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(building.rglob("*")):  # into what an earlier, killed move has left
             if file.is_file():
                 goes = folder / file.relative_to(building)
                 goes.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(goes)
-    except (*BROKEN, *LOCKED) as error:
-        raise UserError(f"{path}: damaged or not an archive ({error})") from error
+    except (*BROKEN, *BEYOND_US) as error:
+        raise UserError(
+            f"{path}: damaged or not an archive ({str(error) or type(error).__name__})"
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

@@ -55,10 +55,21 @@ def _rows(builder: Any, folder: pathlib.Path) -> Iterator[dict[str, Any]]:
         for number, example in enumerate(builder.as_data_source(split)):
             path = f"{split}-{number:06d}.flac"
             here = rate or int(example["sample_rate"])
-            soundfile.write(folder / path, _samples(np.asarray(example[wave])), here)
+            _write(folder / path, _samples(np.asarray(example[wave])), here)
             named = label.int2str(int(example["label"])) if label else ""
             who = _text(example[group]) if group else pathlib.Path(path).stem
             yield {"path": path, "label": named, "group": who, "split": SPLITS.get(split, split)}
+
+
+def _write(path: pathlib.Path, wave: np.ndarray, rate_hz: int) -> None:
+    """Writes a recording; one that FLAC cannot hold becomes an empty file, to be quarantined."""
+    try:
+        if not np.isfinite(wave).all():
+            raise ValueError("samples that are not finite")
+        soundfile.write(path, wave, rate_hz)
+    except (ValueError, TypeError, soundfile.LibsndfileError) as error:
+        print(f"{path.name}: not written ({error}); it will be in quarantine.csv")
+        path.write_bytes(b"")
 
 
 def _text(value: Any) -> str:

@@ -8,8 +8,8 @@ import signal
 import numpy as np
 
 from cryjax.data.corpus import open_corpus
-from cryjax.files import save_json
-from faults.runs import STEPS, Hurt, Trial, flip
+from cryjax.files import save_json, sha256
+from faults.runs import STEPS, Hurt, Trial, flip, make_corpus
 
 
 def _copy(corpus: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
@@ -84,4 +84,23 @@ def exchanged(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -
     return [hurt]
 
 
-FAULTS = (records, poisoned, exchanged)
+def swapped(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
+    """Puts another folder's shard into a folder: by itself, and with its hash in the manifest."""
+    hurt = Hurt("the shard of another folder", "refused before any work, naming the shard")
+    other = _shard(make_corpus(root / "other", seed=1))
+    for name in ("alone", "hash too"):
+        own = _copy(corpus, root / f"swapped-{name[:4]}")
+        mine = _shard(own)
+        shutil.copy(other, mine)
+        if name == "hash too":
+            info = json.loads((own / "manifest.json").read_text())
+            info["shards"][0] |= {"sha256": sha256(mine), "bytes": mine.stat().st_size}
+            save_json(own / "manifest.json", info)
+        trial = Trial(root / f"run-swapped-{name[:4]}", own)
+        status = trial.start().wait(120)
+        hurt.count(status == 1 and str(own) in trial.said and not trial.steps, None, name)
+    hurt.note = "alone, and with its hash in the manifest"
+    return [hurt]
+
+
+FAULTS = (records, poisoned, exchanged, swapped)

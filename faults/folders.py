@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from cryjax.data.corpus import DataSettings, open_corpus
 from faults.runs import ROOT, Hurt, Trial
 
 
@@ -73,6 +74,34 @@ def prep_killed(root: pathlib.Path, corpus: pathlib.Path, straight: list[float])
     return [hurt]
 
 
+def reordered(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
+    """Prepares a table, turns its rows round, and kills the second preparation into one folder."""
+    hurt = Hurt(
+        "a reordered table prepared again, killed", "no manifest describes what it does not own"
+    )
+    out, table = root / "reordered", root / "reordered.csv"
+    lines = (corpus.parent / "clips.csv").read_text().splitlines()
+    rows = [f"{corpus.parent}/{line}" for line in lines[1:] for _ in range(60)]  # three shards
+    table.write_text("\n".join([lines[0], *rows]) + "\n")
+    first = _preparation(table, out, "--duplicates=keep").wait(200)
+    table.write_text("\n".join([lines[0], *reversed(rows)]) + "\n")
+    process, until = _preparation(table, out, "--duplicates=keep"), time.monotonic() + 60
+    (whole,) = (side.stat().st_mtime_ns for side in out.glob("shard-00000-*.json"))
+    while process.poll() is None and time.monotonic() < until:
+        if any(side.stat().st_mtime_ns != whole for side in out.glob("shard-00000-*.json")):
+            break
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    trial = Trial(root / "run-reordered", out)
+    refused = trial.start().wait(120) == 1 and "its preparation was" in trial.said
+    hurt.count(first == 0 and refused and not trial.steps, None)
+    again = _preparation(table, out, "--duplicates=keep").wait(200)
+    clips = open_corpus([str(out)], DataSettings(source="shards")).clips  # checks every record
+    hurt.count(again == 0 and clips[0].path == rows[-1].split(",")[0], None, "refused, then whole")
+    return [hurt]
+
+
 def cache_full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) -> list[Hurt]:
     """Builds the frame cache on a disk that is too small for it."""
     hurt = Hurt("the disk is full under the frame cache", "a clear message; nothing is left")
@@ -93,4 +122,4 @@ def cache_full(root: pathlib.Path, corpus: pathlib.Path, straight: list[float]) 
     return [hurt]
 
 
-FAULTS = (at_once, prep_killed, cache_full)
+FAULTS = (at_once, prep_killed, reordered, cache_full)

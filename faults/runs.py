@@ -51,11 +51,11 @@ class Hurt:
         print(f"  {self.fault}: {'kept' if kept else 'BROKEN'}, lost {lost}; {note}", flush=True)
 
 
-def make_corpus(root: pathlib.Path, clips: int = 40) -> pathlib.Path:
+def make_corpus(root: pathlib.Path, *, clips: int = 40, seed: int = 0) -> pathlib.Path:
     """Makes a prepared folder of noise."""
     from data_prep.main import prepare
 
-    rng, rows = np.random.default_rng(0), ["path,label,group,split"]
+    rng, rows = np.random.default_rng(seed), ["path,label,group,split"]
     root.mkdir(parents=True, exist_ok=True)
     for i in range(clips):
         soundfile.write(root / f"{i}.wav", 0.1 * rng.normal(size=24_000), 22_050)

@@ -1,7 +1,12 @@
-"""Malformed recordings by the dozen, as (name, bytes); no two are damaged alike."""
+"""Malformed recordings, archives and tables by the dozen, as (name, bytes); no two are alike."""
 
+import gzip
 import io
+import lzma
 import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -107,9 +112,146 @@ def _compressed() -> Iterator[tuple[str, bytes]]:
     yield "noise.aac", np.random.default_rng(4).bytes(4000)
 
 
+def _playlists() -> Iterator[tuple[str, bytes]]:
+    """Texts that make a careless reader open other files, named as recordings of a phone."""
+    target = "file:///etc/hostname"
+    yield "hls.m4a", f"#EXTM3U\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n".encode()
+    yield "hls.aac", f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n".encode()
+    dash = f"<BaseURL>{target}</BaseURL></Representation></AdaptationSet></Period></MPD>"
+    head = '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet><Representation>'
+    yield "dash.m4a", f'<?xml version="1.0"?>{head}{dash}'.encode()
+    concat = "ffconcat version 1.0\n" + f"file '{target}'\n" * 5000
+    yield "concat.m4a", concat.encode()
+    yield "concat.wav", concat.encode()
+    yield "session.amr", f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=audio 9 {target}\n".encode()
+    yield "list.webm", f"[playlist]\nFile1={target}\n".encode()
+    yield (
+        "reference.wma",
+        f"<asx version='3.0'><entry><ref href='{target}'/></entry></asx>".encode(),
+    )
+
+
+def _box(kind: bytes, content: bytes, size: int | None = None) -> bytes:
+    """A box of an MP4 file, whose size may lie."""
+    return struct.pack(">I4s", len(content) + 8 if size is None else size, kind) + content
+
+
+def _containers() -> Iterator[tuple[str, bytes]]:
+    kind = _box(b"ftyp", b"M4A \0\0\0\0M4A mp42isom")
+    nested = b""
+    for _ in range(3000):
+        nested = _box(b"moov", nested)
+    yield "nested.m4a", kind + nested
+    yield "box_of_nothing.m4a", kind + _box(b"moov", b"", size=0) * 100
+    yield "box_beyond.m4a", kind + _box(b"moov", b"\0" * 20, size=U32)
+    yield "box_of_64_bits.m4a", kind + struct.pack(">I4sQ", 1, b"mdat", 2**63 - 1) + b"\0" * 99
+    many = _box(b"stsz", struct.pack(">III", 0, 0, U32))
+    tables = _box(b"mdia", _box(b"minf", _box(b"stbl", many)))
+    yield "claims_samples.m4a", kind + _box(b"moov", _box(b"trak", tables))
+    yield (
+        "media_elsewhere.m4a",
+        kind + _box(b"moov", _box(b"dref", b"\0\0\0\0\0\0\0\1url file:///x")),
+    )
+    yield "open.webm", b"\x1a\x45\xdf\xa3\x01" + b"\xff" * 7 + b"\x18\x53\x80\x67\x01" + b"\xff" * 7
+    yield "header.webm", b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01" + b"\0" * 400
+    asf = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+    yield "claims.wma", asf + struct.pack("<QI", 2**62, U32) + b"\1\2" * 200
+    caf = b"caff\0\1\0\0desc" + struct.pack(">QdIIIIII", 32, 8e3, 0x6C70636D, 0, 2, 1, 1, 16)
+    yield "claims.caf", caf + b"data" + struct.pack(">q", 2**62) + b"\0\0\0\0"
+    yield "no_rate.caf", caf.replace(struct.pack(">d", 8e3), struct.pack(">d", float("nan")))
+    yield "archive.m4a", archives()["claims_60_bits.zip"]
+    yield "archive.wav", gzip.compress(header())
+    yield "archive.flac", archives()["sparse.tar"]
+
+
 def malformed() -> dict[str, bytes]:
-    """All of them; every one must be refused."""
-    return dict([*_wavs(), *_compressed()])
+    """All recordings; every one must be refused."""
+    return dict([*_wavs(), *_compressed(), *_playlists(), *_containers()])
+
+
+def _tar(info: tarfile.TarInfo, content: bytes = b"", **kwargs: str) -> bytes:
+    file, info.size = io.BytesIO(), len(content)
+    with tarfile.open(fileobj=file, mode="w", **kwargs) as archive:
+        archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def _sized(tar: bytes, size: bytes) -> bytes:
+    """A tar whose first header claims another size, its checksum made right."""
+    head = bytearray(tar[:512])
+    head[124:136], head[148:156] = size.ljust(12, b"\0"), b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + tar[512:]
+
+
+def archives() -> dict[str, bytes]:
+    """Archives that claim, nest or hide; every one must be refused and leave nothing."""
+    plain, noise = _tar(tarfile.TarInfo("x")), np.random.default_rng(5).bytes(20_000)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", b"\0" * 100_000)
+    zipped = file.getvalue()
+    at = zipped.index(b"PK\1\2")
+    claims = zipped[: at + 24] + struct.pack("<I", U32 - 1) + zipped[at + 28 :]
+    sparse = tarfile.TarInfo("holes")
+    sparse.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.size": str(1 << 42),
+        "GNU.sparse.map": f"{(1 << 42) - 1},1",
+        "GNU.sparse.numblocks": "1",
+    }
+    named = tarfile.TarInfo("x" * 300_000)
+    dictionary = bytearray(lzma.compress(plain, lzma.FORMAT_ALONE))
+    dictionary[1:5] = struct.pack("<I", U32)  # bytes that its reader must allocate
+    return {
+        "claims_60_bits.zip": claims,
+        "many_ends.zip": zipped + zipped[at:] * 3 + b"\0" * 70_000,
+        "cut_in_the_list.zip": zipped[: at + 20] + zipped[-22:],
+        "sparse.tar": _tar(sparse, format=tarfile.PAX_FORMAT),
+        "claims.tar": _sized(plain, b"77777777777"),
+        "negative.tar": _sized(plain, b"\xff" * 12),
+        "long_name.tar": _tar(named, format=tarfile.GNU_FORMAT),
+        "dictionary.tar.lzma": bytes(dictionary),
+        "of_archives.tar.gz": gzip.compress(gzip.compress(plain)),
+        "zeros.tar.gz": gzip.compress(b"\0" * (300 << 20), 1),
+        "cut.tar.gz": gzip.compress(_tar(tarfile.TarInfo("y"), noise))[:-2000],
+        "empty.zip": b"",
+        "zlib.tar": zlib.compress(plain),
+    }
+
+
+def tables() -> dict[str, bytes]:
+    """Tables of clips; every one must be refused by name."""
+    row = b"path,label\na.wav,"
+    return {
+        "cell_without_end.csv": row + b'"' + b"x" * (30 << 20),
+        "cell_of_megabytes.csv": row + b"x" * (30 << 20),
+        "columns.csv": b"path" + b"".join(b",c%d" % i for i in range(100_000)) + b"\na.wav\n",
+        "zeros.csv": row + b"\0" * (8 << 20),
+        "utf16.csv": "path,label\na.wav,\u00e9\n".encode("utf-16"),
+        "utf7.csv": row + b"+AOk-\xff\n",
+        "nothing.csv": b"",
+        "header.csv": b"path,label\n",
+        "lines.csv": b"\n" * (1 << 20),
+        "picture.csv": b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40,
+        "sheet.csv": b"PK\3\4" + bytes(range(256)) * 40,
+    }
+
+
+def manifests() -> dict[str, bytes]:
+    """Contents of manifest.json; every one must be refused by name."""
+    return {
+        "deep": b"[" * 200_000,
+        "deep_object": b'{"shards":' * 100_000,
+        "number": b'{"schema": ' + b"9" * 1_000_000 + b"}",
+        "list": b"[]",
+        "word": b"NaN",
+        "zeros": b"\0" * (4 << 20),
+        "shards": b'{"schema": 2, "shards": {}, "classes": {}, "spec": []}',
+        "open": b'{"schema": 2, "shards": [{"name": "' + b"x" * (20 << 20),
+        "utf16": '{"schema": 2}'.encode("utf-16"),
+    }
 
 
 def doubtful() -> dict[str, bytes]:

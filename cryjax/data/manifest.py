@@ -13,6 +13,7 @@ from cryjax.files import replacing
 
 REQUIRED = ("path",)
 KNOWN = ("path", "start_s", "end_s", "label", "group", "split")
+MOST_COLUMNS = 1000
 MOST_S = 1e6  # eleven days, more than a recording lasts
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f]")  # characters that no cell may hold; tabs may
 NEAR = 0.75  # similarity from which a column is taken for a misspelt one
@@ -140,6 +141,8 @@ def _require_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
     Raises:
       UserError: Names the column and the one that it nearly is.
     """
+    if len(columns) > MOST_COLUMNS:
+        raise UserError(f"{path}: {len(columns)} columns, at most {MOST_COLUMNS} are read")
     for i, name in enumerate(columns):
         if name in columns[:i]:
             raise UserError(f"{path}: column {name!r} is there twice; remove or rename one")

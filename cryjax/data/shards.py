@@ -155,7 +155,7 @@ def load_shards(folder: str | pathlib.Path) -> ShardSet:
     """
     folder = pathlib.Path(folder)
     path = folder / "manifest.json"
-    if not path.exists():
+    if not _exists(path):
         raise MissingFileError(
             f"{path} is missing: {folder} is not a prepared corpus, or its preparation was "
             "interrupted; run python -m data_prep.main --out with this folder (it continues)"
@@ -173,7 +173,16 @@ def load_shards(folder: str | pathlib.Path) -> ShardSet:
         raise UserError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a manifest of cryjax ({error!r}); prepare again") from error
+    except OSError as error:
+        raise UserError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
     return ShardSet(folder, spec, clips, frames, info, sha256(path))
+
+
+def _exists(path: pathlib.Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _require_consistent(folder: pathlib.Path, info: dict[str, Any], clips: list[Clip]) -> None:

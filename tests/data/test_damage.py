@@ -141,3 +141,12 @@ def test_a_spec_takes_its_own_fields_alone(changes):
         return
     with pytest.raises(ValueError, match="has no field"):
         FeatureSpec.from_json(known | changes)
+
+
+@pytest.mark.parametrize("name", ["clips.csv", "manifest.json"])
+def test_a_file_that_cannot_be_read_is_named(make_corpus, name):
+    folder, _ = make_corpus()
+    (folder / name).unlink()
+    (folder / name).mkdir()  # for root, rights refuse nothing
+    with pytest.raises(ValueError, match=f"{name}.*(cannot be read|is not readable)"):
+        load_shards(folder)

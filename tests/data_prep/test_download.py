@@ -137,6 +137,31 @@ def test_a_server_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
         fetch(Archive("http://localhost:9/set.bin", "md5:0"), tmp_path)
 
 
+class Gone(http.server.BaseHTTPRequestHandler):
+    """Has no file."""
+
+    asked = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_error(404)
+
+    def log_message(self, format, *args):
+        pass
+
+
+def test_a_file_that_is_not_there_is_not_asked_for_again(tmp_path):
+    server = http.server.ThreadingHTTPServer(("localhost", 0), Gone)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ValueError, match="answers 404 Not Found; the file may have moved"):
+            fetch(Archive(f"http://localhost:{server.server_port}/set.bin", "md5:0"), tmp_path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert Gone.asked == 1
+
+
 def test_an_extraction_that_was_killed_while_it_moved_is_repeated(tmp_path):
     path = zipped(tmp_path / "set.zip", {"top/a/x.wav": b"1", "top/b/y.wav": b"2"})
     (tmp_path / "out" / "top" / "a").mkdir(parents=True)

@@ -34,6 +34,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             wave = 0.5 * np.sin(2 * np.pi * ((300, 900)[i % 2] + i) * t)
             yield i, {"audio": wave.astype(np.float32), "sample_rate": 16000, "label": i % 2,
                       "speaker_id": f"s{i}"}
+        if first:  # bad ones: not finite, no rate, nothing
+            bad = [(wave * np.nan, 16000), (wave, 0), (wave[:0], 16000)]
+            for i, (wave, rate) in enumerate(bad):
+                yield 8 + i, {"audio": wave.astype(np.float32), "sample_rate": rate, "label": 0,
+                              "speaker_id": "bad"}
 '''
 
 
@@ -50,8 +55,9 @@ def test_a_prepared_builder_becomes_shards(tmp_path, monkeypatch):
     builder.download_and_prepare()
     assert "tensorflow" not in sys.modules
     out = tmp_path / "out"
-    prepare("tfds:tones_of_two", str(tmp_path / "tfds"), str(out), workers=0)
+    prepare("tfds:tones_of_two", str(tmp_path / "tfds"), str(out), workers=0, max_bad_share=0.5)
     shards = load_shards(out)
+    assert shards.info["quarantined"] == 3
     assert shards.info["licence"] == "CC BY 4.0"
     found = sorted((c.label, c.group, c.split) for c in shards.clips)
     assert found == sorted(
