@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 export MPLBACKEND := Agg
 
-.PHONY: demo test check faults clean
+.PHONY: demo test check study faults clean
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cryjax needs Python 3.11 or newer; try make PYTHON=python3.11")'
@@ -23,6 +23,9 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+study: $(READY)
+	$(BIN)/python -m cryjax.main --config=configs/study.py:list
 
 faults: $(READY)
 	$(BIN)/python -m faults

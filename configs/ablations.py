@@ -52,7 +52,7 @@ def _augment(**changes: Any) -> dict[str, Any]:
     return {"pretrain": {"augment": changes}}
 
 
-def _tables() -> dict[str, Rows]:
+def tables() -> dict[str, Rows]:
     sampling = {k: ({"pretrain": {"data": {"distance": d}}}, v) for k, (d, v) in SAMPLING.items()}
     mixes = {
         k: (_augment(mix_back={"alpha": alpha, "adjust_energy": energy}), v)
@@ -76,13 +76,13 @@ def _methods() -> Rows:
 
 
 def get_config(variant: str = "sampling") -> Any:
-    tables = _tables()
-    common.refuse(variant, ("list", "smoke", *tables))
+    known = tables()
+    common.refuse(variant, ("list", "smoke", *known))
     if variant == "list":
-        text = "\n".join(f"{t}: {', '.join(rows)}" for t, rows in tables.items())
+        text = "\n".join(f"{t}: {', '.join(rows)}" for t, rows in known.items())
         return ConfigDict({"task": "list", "text": text})
     name = "sampling" if variant in ("", "smoke") else variant
-    rows, smoke = tables[name], variant == "smoke"
+    rows, smoke = known[name], variant == "smoke"
     modes = "knn,linear" if name == "objectives" else "knn_within"
     random = "random_linear" if name == "objectives" else "random_knn_within"
     shown = ("majority", "mel_statistics", random, *modes.split(","))

@@ -18,7 +18,7 @@ from cryjax.tasks.transfer import TransferSettings
 
 
 def settings(variant: str = "") -> TransferSettings:
-    common.refuse(variant, ("smoke", "cnn_gru"))
+    common.refuse(variant, ("smoke", "simple_cnn", "cnn_gru"))
     smoke = variant == "smoke"
     changes: dict[str, Any] = {
         "modes": "majority,mel_statistics,random_linear,scratch",

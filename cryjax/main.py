@@ -90,6 +90,48 @@ def with_embedded(values: Any) -> Any:
     return made
 
 
+def with_corpora(config: dict[str, Any]) -> dict[str, Any]:
+    """Prepares the corpora that a study needs, and puts their folders in the place of their names.
+
+    Raises:
+      UserError: Recordings are missing.
+    """
+    folders = {}
+    for name, how in config.pop("corpora", {}).items():
+        folders[name] = folder = pathlib.Path(config["prepared"]) / name
+        _prepare_corpus(folder, pathlib.Path(config["recordings"]), dict(how))
+
+    def placed(values: Any, key: str = "") -> Any:
+        if isinstance(values, dict):
+            return {k: placed(v, k) for k, v in values.items()}
+        if key.endswith("dirs") and isinstance(values, str):
+            names = [name.strip() for name in values.split(",")]
+            return ",".join(str(folders.get(name, name)) for name in names)
+        return values
+
+    return placed(config)
+
+
+def _prepare_corpus(folder: pathlib.Path, recordings: pathlib.Path, how: dict[str, Any]) -> None:
+    from cryjax.data.shards import load_shards
+    from cryjax.spec import preset
+
+    corpus, source = how.pop("corpus"), recordings / how.pop("source")
+    try:
+        if load_shards(folder).spec == preset(how.get("spec", "uclser")):
+            return
+    except UserError:  # not there yet, or of another version
+        pass
+    if not source.exists():
+        raise UserError(
+            f"{source} is missing: this study is about recordings of the corpus {corpus}; put them "
+            "there, or name the folder that holds them with --config.recordings"
+        )
+    from data_prep.main import prepare
+
+    prepare(corpus, str(source), str(folder), **how)
+
+
 def _embedded(name: str, root: str) -> str:
     if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
         return name
@@ -122,7 +164,7 @@ def _main(argv: Sequence[str]) -> None:
         name, kind = choose(config["task"], TASKS, "config.task")
         _prepare_devices(config["task"], bool(config.get("deterministic")))
         with mesh.main_first():
-            config = with_embedded(config)
+            config = with_embedded(with_corpora(config))
         task = importlib.import_module(name)
         workdir = pathlib.Path(_WORKDIR.value)
         with hold(workdir / ".lock") if mesh.processes()[0] == 0 else contextlib.nullcontext():

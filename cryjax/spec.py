@@ -149,6 +149,20 @@ PRESETS = {
             log="ln",
             log_offset=1.1920929e-7,
         ),
+        # Those of SLICER at 40 frames a second and 48 bands, for a processor without a GPU.
+        FeatureSpec(
+            name="laptop",
+            sample_rate_hz=16000,
+            n_fft=1024,
+            window_samples=1024,
+            hop_samples=400,
+            n_mels=48,
+            f_min_hz=60.0,
+            f_max_hz=7800.0,
+            mel_norm="slaney",
+            log="ln",
+            log_offset=1.1920929e-7,
+        ),
         # Kong et al. 2020 (PANNs).
         FeatureSpec(
             name="panns",

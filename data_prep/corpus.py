@@ -33,7 +33,9 @@ class CorpusRecipe:
       group: What a group is, in a word or two, for tables.
       split: Default of `--split`.
       licence: Licence of the recordings, as their source states it.
-      make: Writes the recordings where the corpus is made by code; (folder, seed).
+      make: Writes the recordings where they are made by code or from those of a source;
+        (folder, seed, source).
+      made_by_code: Whether it needs no source.
       expected: Clips of the whole corpus by split or part, as its publication counts them; "all"
         is their number.
       archives: That --download fetches; none where the source asks for a form or a login.
@@ -44,7 +46,8 @@ class CorpusRecipe:
     group: str
     split: str = "holdout"
     licence: str = "unknown: ask whoever recorded it"
-    make: Callable[[pathlib.Path, int], None] | None = None
+    make: Callable[[pathlib.Path, int, str | None], None] | None = None
+    made_by_code: bool = False
     expected: dict[str, int] = dataclasses.field(default_factory=dict)
     archives: tuple[Archive, ...] = ()
 

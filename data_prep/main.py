@@ -1,7 +1,8 @@
 """Recordings to shards: python -m data_prep.main --corpus=NAME --source=DIR --out=DIR.
 
 Corpora: folder, csv (your own); donateacry, cryceleb, chillanto; icbhi, icbhi_balanced; esc, fsdd,
-fsdnoisy18k, fsd50k, vggsound, audioset, urbansound8k, tut2018, bird_detection, nsynth, iemocap,
+esc_noisy, cry_or_other, semi_synthetic_injury (made from others); fsdnoisy18k,
+ fsd50k, vggsound, audioset, urbansound8k, tut2018, bird_detection, nsynth, iemocap,
 librispeech, voxceleb1, voxforge, speech_commands, speech_commands_v1, speech_commands12;
 tfds:NAME (a builder prepared in --source); synthetic, synthetic_sounds.
 An interrupted run continues; finished shards are skipped; bad files go to quarantine.csv.
@@ -35,6 +36,9 @@ _LABEL = flags.DEFINE_string(
     "label",
     "label",
     "Column that becomes the label, such as age or site; with group, recordings are the groups.",
+)
+_CLASSES = flags.DEFINE_string(
+    "classes", "", "Classes to keep, with commas; or -NAME,-NAME to leave these out."
 )
 _DUPLICATES = flags.DEFINE_enum(
     "duplicates",
@@ -85,7 +89,7 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _source(recipe, source: str | None, out: pathlib.Path, options: "Options") -> pathlib.Path:
-    """Returns the given source, or the recordings that the recipe makes by code or downloads."""
+    """Returns the given source, or the recordings that the recipe makes or downloads."""
     if options.download:
         from data_prep.download import provide
 
@@ -95,16 +99,14 @@ def _source(recipe, source: str | None, out: pathlib.Path, options: "Options") -
                 "or a login, or publishes no checksum); get it there and give --source"
             )
         return provide(recipe.archives, out)
+    if source is None and not recipe.made_by_code:
+        raise UserError(f"--source is needed: the folder of recordings of {recipe.name}")
     if recipe.make is None:
-        if source is None:
-            raise UserError(f"--source is needed: the folder of recordings of {recipe.name}")
-        return pathlib.Path(source)
-    made = pathlib.Path(source) if source else out / "recordings"
-    if recipe.name.startswith("tfds:"):  # --source is where the builder is
-        made = out / "recordings"
+        return pathlib.Path(source or "")
+    made = out / "recordings"
     if not (made / "clips.csv").exists():
         print(f"making the recordings of {recipe.name} in {made}")
-        recipe.make(made, options.seed)
+        recipe.make(made, options.seed, source)
     return made
 
 
@@ -115,6 +117,7 @@ class Options:
     spec: str = "uclser"
     split: str | None = None
     label: str = "label"
+    classes: str = ""
     duplicates: str = "group"
     seed: int = 0
     workers: int = 2
@@ -124,6 +127,20 @@ class Options:
     beam: str | None = None
     beam_options: str = ""
     inside: bool = False
+
+
+def _of_classes(clips: list, chosen: str) -> list:
+    """Keeps the clips of some classes, or leaves them out; see --classes."""
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    if not names:
+        return clips
+    without = {name[1:] for name in names if name.startswith("-")}
+    known = {clip.label for clip in clips}
+    if unknown := sorted({name.removeprefix("-") for name in names} - known):
+        raise UserError(f"classes: no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    if without and len(without) < len(names):
+        raise UserError(f"classes: either name those to keep or, with -, those to leave: {chosen}")
+    return [c for c in clips if (c.label not in without if without else c.label in names)]
 
 
 def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
@@ -139,6 +156,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         print(counts)
     if options.label != "label":
         clips = [dataclasses.replace(clip, label=clip.column(options.label)) for clip in clips]
+    clips = _of_classes(clips, options.classes)
     group = recipe.group
     if options.label == "group":  # who is speaking? then a recording is what must not be shared
         clips = [dataclasses.replace(clip, group=clip.recording) for clip in clips]
@@ -159,6 +177,7 @@ def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
         "licence": recipe.licence,
         "group": group,
         "label": options.label,
+        **({"classes": options.classes} if options.classes else {}),
         "seed": options.seed,
     }
     return Plan(
@@ -235,6 +254,7 @@ def _main(argv: Sequence[str]) -> None:
             spec=_SPEC.value,
             split=_SPLIT.value,
             label=_LABEL.value,
+            classes=_CLASSES.value,
             duplicates=_DUPLICATES.value,
             seed=_SEED.value,
             workers=_WORKERS.value,

@@ -10,6 +10,7 @@ import soundfile
 
 from cryjax.data import synthetic
 from cryjax.data.manifest import Clip, load_manifest
+from cryjax.errors import UserError
 from data_prep.corpus import CorpusRecipe
 
 LICENCE = "SYNTHETIC, made by cryjax for demonstration and tests; no medical meaning; CC0"
@@ -37,8 +38,10 @@ def _sounds(seed: int):
         yield row, synthetic.sound(kind, seconds=SECONDS, seed=seed + 7919 * take)
 
 
-def _write(rows_and_waves, folder: pathlib.Path, seed: int) -> None:
+def _write(rows_and_waves, folder: pathlib.Path, seed: int, source: str | None) -> None:
     """Recordings as 16-bit FLAC, the manifest last."""
+    if source is not None:
+        raise UserError(f"--source={source} is not read: these recordings are made by code")
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for row, wave in rows_and_waves(seed):
@@ -58,7 +61,12 @@ def find(source: pathlib.Path, seed: int) -> list[Clip]:
 
 
 CRIES = CorpusRecipe(
-    "synthetic", find, group="baby", licence=LICENCE, make=functools.partial(_write, _cries)
+    "synthetic",
+    find,
+    group="baby",
+    licence=LICENCE,
+    make=functools.partial(_write, _cries),
+    made_by_code=True,
 )
 SOUNDS = CorpusRecipe(
     "synthetic_sounds",
@@ -66,4 +74,5 @@ SOUNDS = CorpusRecipe(
     group="recording",
     licence=LICENCE,
     make=functools.partial(_write, _sounds),
+    made_by_code=True,
 )

@@ -76,7 +76,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _export(name: str, source: str | None, folder: pathlib.Path, seed: int) -> None:
+def _export(name: str, folder: pathlib.Path, seed: int, source: str | None) -> None:
     """Writes every recording as a file, the manifest last."""
     del seed
     builder = _builder(name, source)
@@ -98,5 +98,6 @@ def recipe(name: str, source: str | None) -> CorpusRecipe:
         group="speaker or recording of the builder",
         split="official",
         licence=about.redistribution_info.license or "see the builder's homepage",
-        make=functools.partial(_export, name, source),
+        make=functools.partial(_export, name),
+        made_by_code=True,
     )

@@ -29,7 +29,8 @@ ROOMS["encoder"] = {*ROOMS["train"], "audio", "train"} - {"objectives"}
 ROOMS["evaluate"] = {*ROOMS["train"], "audio", "train", "encoder"}
 ROOMS["pretraining"] = {*ROOMS["evaluate"], "evaluate"}
 ROOMS["deploy"] = {*BASE, "audio", "data", "models", "train", "encoder"}
-ROOMS["tasks"] = {*ROOMS["pretraining"], "pretraining"}
+ROOMS["studies"] = {*ROOMS["pretraining"], "pretraining"}
+ROOMS["tasks"] = {*ROOMS["studies"], "studies"}
 ROOMS["main"] = {*BASE, "data", "locks", "tasks", "train"}
 FOLDERS = {  # other folders -> what of ours they may import; None is everything
     "cryjax": {"cryjax"},

@@ -106,10 +106,16 @@ def _won_in_order(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) 
     return won
 
 
-def _resampled(
-    folds: Sequence[Runs], statistic: Statistic, resamples: int, seed: int
+def resampled(
+    folds: Sequence[Runs],
+    statistic: Statistic = weighted_scores,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Computes (resamples,) values by name; the draws depend on groups and seed alone."""
+    """Computes (resamples,) values by name; the draws depend on groups and seed alone.
+
+    So the draws of two models that were scored on the same recordings belong together.
+    """
     rng = np.random.default_rng(seed)
     owners = [np.unique(runs[0].groups, return_inverse=True)[1] for runs in folds]
 
@@ -167,7 +173,7 @@ def group_bootstrap(
       The 2.5th and 97.5th percentile by name; NaN where there is one group in all, or where fewer
       than half of the resamples have a value, because a class is missing in them.
     """
-    drawn = _resampled(folds, statistic, resamples, seed)
+    drawn = resampled(folds, statistic, resamples, seed)
     return {name: interval_of(values) for name, values in drawn.items()}
 
 
@@ -198,7 +204,7 @@ def paired_bootstrap(
         same = all(np.array_equal(a[0][i], b[0][i]) for i in (1, 2))
         if not same:
             raise ValueError("paired models must be scored on the same recordings in one order")
-    a, b = (_resampled(folds, statistic, resamples, seed) for folds in (ours, theirs))
+    a, b = (resampled(folds, statistic, resamples, seed) for folds in (ours, theirs))
     gains = {}
     for name in a:
         gain = a[name] - b[name]

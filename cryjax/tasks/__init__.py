@@ -5,6 +5,7 @@ TASKS = {
     "transfer": ("cryjax.tasks.transfer", "TransferSettings"),
     "label_fractions": ("cryjax.tasks.label_fractions", "LabelFractionSettings"),
     "suite": ("cryjax.tasks.suite", "SuiteSettings"),
+    "study": ("cryjax.tasks.study", "StudySettings"),
     "table": ("cryjax.tasks.table", "TableSettings"),
     "verify": ("cryjax.tasks.verify", "VerifySettings"),
     "export": ("cryjax.tasks.export", "ExportSettings"),

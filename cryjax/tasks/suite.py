@@ -10,9 +10,10 @@ from cryjax.data.parts import folds_of
 from cryjax.errors import UserError
 from cryjax.evaluate.outcomes import Outcome, evaluate, protocols_of
 from cryjax.evaluate.report.publish import facts_of, publish
-from cryjax.evaluate.task import EvaluationData, EvaluationTask, open_tasks
+from cryjax.evaluate.task import EvaluationTask, open_tasks
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import free
+from cryjax.studies.parts import pretraining_of
 from cryjax.tasks import pretrain
 from cryjax.tasks.transfer import TransferSettings
 
@@ -43,20 +44,6 @@ class SuiteSettings:
     def __post_init__(self):
         if self.seeds < 1:
             raise UserError(f"seeds must be at least 1, got {self.seeds}")
-
-
-def pretraining_of(settings: PretrainSettings, data: EvaluationData, seed: int) -> PretrainSettings:
-    """Decides what a fold pre-trains on: nothing that the evaluation validates or tests on."""
-    drawn = not data.val and data.val_by == "group"
-    pool = dataclasses.replace(
-        settings.data,
-        dirs=data.dirs,
-        splits=data.train,
-        hold_out_val_share=data.val_share if drawn else 0.0,
-        protect_splits=(*data.val, *data.test),
-        on_protected="drop",
-    )
-    return dataclasses.replace(settings, data=pool, seed=seed)
 
 
 def run(settings: SuiteSettings, workdir: pathlib.Path) -> None:

@@ -159,7 +159,7 @@ def test_the_synthetic_corpus_says_what_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "SECONDS", 0.5)
     corpus = CORPORA["synthetic"]
     assert corpus.make is not None
-    corpus.make(tmp_path, 0)
+    corpus.make(tmp_path, 0, None)
     clips = corpus.find(tmp_path, 0)
     assert len(clips) == 24
     assert "SYNTHETIC" in corpus.licence

@@ -32,9 +32,14 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
     "mel_statistics": MelStatistics(
         "mean and standard deviation of the mel bands", weights="none", deterministic=True
     ),
-    "knn": NearestNeighbours("the nearest labelled recordings", deterministic=True),
+    "knn": NearestNeighbours(
+        "the nearest labelled recordings", deterministic=True, fresh="random_knn"
+    ),
     "knn_within": NearestNeighbours(
-        "the nearest recordings within the evaluated part", bank="within", deterministic=True
+        "the nearest recordings within the evaluated part",
+        bank="within",
+        deterministic=True,
+        fresh="random_knn_within",
     ),
     "random_knn_within": NearestNeighbours(
         "the nearest recordings within the evaluated part, by fresh weights",
@@ -42,11 +47,15 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         bank="within",
     ),
     "random_knn": NearestNeighbours("the nearest recordings by fresh weights", weights="random"),
-    "logistic": LogisticProbe("logistic regression on frozen representations", deterministic=True),
+    "logistic": LogisticProbe(
+        "logistic regression on frozen representations", deterministic=True, fresh="random_logistic"
+    ),
     "random_logistic": LogisticProbe(
         "logistic regression on representations of fresh weights", weights="random"
     ),
-    "linear": Probe("a linear classifier on frozen representations", rule="linear"),
+    "linear": Probe(
+        "a linear classifier on frozen representations", rule="linear", fresh="random_linear"
+    ),
     "random_linear": Probe(
         "a linear classifier on representations of fresh weights", weights="random", rule="linear"
     ),
@@ -55,9 +64,20 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         rule="linear_bn",
         trains_what="head_and_norms",
         saves_encoder=True,
+        fresh="random_linear_bn",
+    ),
+    "random_linear_bn": Probe(
+        "a linear classifier with the batch normalisation of fresh weights adapted",
+        weights="random",
+        rule="linear_bn",
+        trains_what="head_and_norms",
     ),
     "finetune": Probe(
-        "a fine-tuned encoder", rule="finetune", trains_what="all", saves_encoder=True
+        "a fine-tuned encoder",
+        rule="finetune",
+        trains_what="all",
+        saves_encoder=True,
+        fresh="scratch",
     ),
     "scratch": _whole_network(FromScratch, "a network trained from scratch"),
     "autoencoder": _semi_supervised("supervised training with an autoencoder", "autoencoder"),

@@ -44,6 +44,7 @@ class EvaluationProtocol(abc.ABC):
         one run is enough.
       trains: Whether it trains step by step and so has curves.
       saves_encoder: Whether it trains an encoder that is worth keeping.
+      fresh: Name of the protocol that does the same with fresh weights; "" where there is none.
     """
 
     label: str
@@ -51,6 +52,7 @@ class EvaluationProtocol(abc.ABC):
     deterministic: bool = False
     trains: bool = False
     saves_encoder: bool = False
+    fresh: str = ""
 
     @abc.abstractmethod
     def settings(self, task: EvaluationTask) -> Any:

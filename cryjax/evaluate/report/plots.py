@@ -91,6 +91,50 @@ def fraction_curve(
     return figure
 
 
+def study(rows: Sequence[dict[str, Any]], metric: str) -> Any:
+    """Draws the cells of a study: a panel for each task, a group of points for each column.
+
+    Points are means, bars 95 % intervals over groups, small points the pre-trainings.
+
+    Args:
+      rows: Cells with "task", "row", "column", "mean", "interval" and "by_seed".
+      metric: What they measure, for the axis.
+    """
+    tasks, names, columns = (
+        list(dict.fromkeys(row[key] for row in rows)) for key in ("task", "row", "column")
+    )
+    figure, axes = plt.subplots(
+        len(tasks),
+        1,
+        figsize=(
+            min(14, 3 + 0.16 * len(names) * len(columns) + 0.8 * len(columns)),
+            3 * len(tasks),
+        ),
+        squeeze=False,
+        layout="constrained",
+    )
+    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20")
+    for task, axis in zip(tasks, axes[:, 0], strict=True):
+        for row in (row for row in rows if row["task"] == task):
+            place = names.index(row["row"])
+            x = columns.index(row["column"]) + 0.8 * ((place + 0.5) / len(names) - 0.5)
+            low, high = (100 * end for end in row["interval"])
+            colour = colours(place % colours.N)
+            axis.vlines(x, low, high, color=colour, linewidth=1.5, alpha=0.6)
+            axis.plot(x, 100 * row["mean"], "o", color=colour, markersize=5)
+            seeds = 100 * np.array(row["by_seed"])
+            axis.plot(np.full(len(seeds), x), seeds, ".", color=colour, markersize=3, alpha=0.7)
+        axis.set_xticks(range(len(columns)), columns, fontsize=8)
+        axis.set_xlim(-0.6, len(columns) - 0.4)
+        axis.set_ylabel(f"{metric.replace('_', ' ')} (%)", fontsize=8)
+        axis.set_title(task, fontsize=9)
+        axis.grid(alpha=0.3, axis="y")
+    for place, name in enumerate(names):
+        axes[0][0].plot([], [], "o", color=colours(place % colours.N), label=name)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
 def roc(scored: Scored, classes: Sequence[str]) -> Any:
     """Draws the ROC curve of the second class of two, or of each class against the rest.
 

@@ -1,0 +1,43 @@
+"""SimCLR for people without a GPU: the features, encoder and rates that a laptop's hour is worth.
+
+    python -m data_prep.main --corpus=csv --source=mine.csv --out=prepared/mine --spec=laptop
+    python -m cryjax.main --config=configs/laptop.py --workdir=runs/mine \
+        --config.data.dirs=prepared/mine
+
+Chosen among the recipes of `configs/study.py:recipes` on folds 4 and 5 of ESC-50, by accuracy per
+minute; docs/results.md shows the curve. Windows are 48 frames of 25 ms, 1.2 s. `:smoke` runs in
+seconds. Expected: a loss that falls from log(255) = 5.5 to about 2.
+"""
+
+from typing import Any
+
+from configs import simclr
+from cryjax.pretraining import PretrainSettings
+from cryjax.settings import changed, to_config
+
+SPEC = "laptop"
+FRAMES = 48
+PRETRAIN: dict[str, Any] = {
+    "steps": 2000,
+    "batch_size": 128,
+    "data": {"frames": FRAMES, "hop_frames": FRAMES // 2},
+    "encoder": {"name": "vgg"},
+    "optim": {
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "weight_decay": 1e-4,
+        "decay": "kernels",
+        "schedule": "cosine",
+        "warmup": 0.05,
+    },
+}
+
+
+def settings(variant: str = "") -> PretrainSettings:
+    if variant == "smoke":
+        return simclr.settings(variant)
+    return changed(simclr.settings(variant), PRETRAIN)
+
+
+def get_config(variant: str = "") -> Any:
+    return to_config(settings(variant))

@@ -1,0 +1,1 @@
+"""What each study compares; configs/study.py runs them."""

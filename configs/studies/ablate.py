@@ -1,0 +1,54 @@
+"""The three ablation tables of Fonseca et al. 2021, on ESC-50 instead of FSDnoisy18k."""
+
+from configs import ablations, laptop
+from configs.studies import shared
+from cryjax.settings import merged
+from cryjax.studies.settings import StudySettings
+
+# as the source: z, the 200 nearest windows within the evaluated part
+KNN = {"knn": {"k": 200, "features": "z"}}
+COMPARED = {
+    "sampling": ("two_patches/knn_within > d0/knn_within",),
+    "mix_back": (
+        "with_energy/knn_within > without/knn_within",
+        "with_energy/knn_within > without_energy/knn_within",
+    ),
+    "policies": (
+        "crop_compress_noise/knn_within > none/knn_within",
+        "crop/knn_within > none/knn_within",
+    ),
+}
+QUESTIONS = {
+    "sampling": "How far apart should the two patches of a clip be?",
+    "mix_back": "Does a background that is mixed in help, and its energy?",
+    "policies": "Which augmentations help?",
+}
+
+
+def _ablation(table: str) -> StudySettings:
+    rows = ablations.tables()[table]
+    encoders = {
+        ("two_patches" if name == "random" else name): changes["pretrain"]
+        for name, (changes, _) in rows.items()
+    }
+    return StudySettings(
+        study=table,
+        question=QUESTIONS[table],
+        corpora=shared.corpora("esc50"),
+        folds=("fold1",),
+        seeds=1,
+        pretrain=laptop.PRETRAIN,
+        encoders=encoders,
+        transfer=merged(shared.TRANSFER, KNN),
+        tasks={"esc50": {"data": {"dirs": "esc50"}}},
+        home="esc50",
+        modes=("knn_within", "linear"),
+        published={
+            ("two_patches" if name == "random" else name): figure
+            for name, (_, figure) in rows.items()
+        },
+        compare=COMPARED[table],
+    )
+
+
+STUDIES = {table: _ablation(table) for table in COMPARED}

@@ -1,0 +1,130 @@
+"""Gorin et al. 2023 in small: generic pre-training, adaptation on cries, few labels.
+
+The injury of these babies is made by code (data_prep/derived.py): its size is known, its meaning is
+none. Generic audio is ESC-50 without crying babies; cries are donateacry's, the extra ones its raw
+uploads, always without babies that a task validates or tests on.
+"""
+
+from typing import Any
+
+from configs import laptop
+from configs.studies import shared
+from configs.studies.learn import SUPERVISED
+from cryjax.settings import merged
+from cryjax.studies.settings import StudySettings
+
+FOLDERS = ("injury", "cry_or_other", "esc50", "esc50_generic", "donateacry_raw")
+GENERIC: dict[str, Any] = {
+    "data": {
+        "dirs": "narrow_esc50_generic",
+        "splits": "fold2,fold3,fold4,fold5",
+        "protect_dirs": "narrow_cry_or_other",
+        "protect_splits": "val,test",
+        "on_protected": "drop",
+    }
+}
+ADAPTED: dict[str, Any] = {
+    "steps": 600,
+    "optim": {"learning_rate": 5e-4},
+    "data": {
+        "protect_dirs": "narrow_cry_or_other,narrow_esc50",
+        "protect_splits": "val,test,fold1",
+    },
+}
+EXTRA = {"data": {"extra_dirs": "narrow_donateacry_raw"}}
+REPLAY = {"data": {"replay_dirs": "narrow_esc50_generic", "replay_fraction": 0.5}}
+TASKS: dict[str, Any] = {
+    "injury": {"data": {"dirs": "narrow_injury"}},
+    "few_cries": {"data": {"dirs": "narrow_cry_or_other"}, "label": {"fraction": 0.02}},
+    "forgotten": {"data": {"dirs": "narrow_esc50", "folds": "fold1"}},
+}
+MODES = ("linear", "linear_bn", "finetune")
+
+
+def _arms(start: str, base: dict[str, Any]) -> dict[str, Any]:
+    """Lists the arms of adaptation from one generic encoder."""
+    cry = merged(merged(base, ADAPTED), {"init": start})
+    extra = merged(cry, EXTRA)
+    return {
+        f"{start}_cry": cry,
+        f"{start}_cry_extra": extra,
+        f"{start}_cry_extra_replay": merged(extra, REPLAY),
+    }
+
+
+def _encoders() -> dict[str, Any]:
+    generic, labels = GENERIC, merged(SUPERVISED, GENERIC)
+    from_labels = _arms("labels", {})["labels_cry_extra_replay"]
+    return {
+        "random": {},
+        "generic": generic,
+        **_arms("generic", {}),
+        "labels": labels,
+        "labels_cry_extra_replay": from_labels,
+    }
+
+
+def _study(study: str, question: str, **changes: Any) -> StudySettings:
+    settings: dict[str, Any] = {
+        "corpora": shared.corpora(*FOLDERS, spec=shared.NARROW),
+        "seeds": 3,
+        "pretrain": laptop.PRETRAIN,
+        "encoders": _encoders(),
+        "transfer": shared.TRANSFER,
+        "tasks": TASKS,
+        "home": "injury",
+        "modes": ("majority", "mel_statistics", *MODES),
+        "metric": "auc",
+    }
+    return StudySettings(study=study, question=question, **settings | changes)
+
+
+def _reasons() -> StudySettings:
+    names = ("donateacry", "donateacry_age")
+    protected = {"protect_dirs": "narrow_donateacry_age", "protect_splits": "val,test"}
+    return _study(
+        "reasons",
+        "Do parents' reasons, or ages, show in a cry? (Expected near chance.)",
+        corpora=shared.corpora(*names, "esc50_generic", "cry_or_other", spec=shared.NARROW),
+        seeds=2,
+        encoders={
+            "random": {},
+            "generic": GENERIC,
+            "generic_cry": {"init": "generic", "steps": 600, "data": protected},
+        },
+        tasks={name: {"data": {"dirs": f"narrow_{name}"}} for name in names},
+        home="donateacry",
+    )
+
+
+STUDIES = {
+    "adaptation": _study(
+        "adaptation",
+        "When does adaptation to cries help, and what does it forget?",
+        compare=tuple(
+            f"{ours}/{mode} > {theirs}/{mode}"
+            for mode in MODES
+            for ours, theirs in (
+                ("generic", "random"),
+                ("generic", "labels"),
+                ("generic_cry", "generic"),
+                ("generic_cry_extra", "generic_cry"),
+                ("generic_cry_extra_replay", "generic_cry_extra"),
+            )
+        ),
+    ),
+    "reasons": _reasons(),
+    "fractions_injury": _study(
+        "fractions_injury",
+        "How many labelled babies does each encoder need?",
+        encoders={
+            name: changes
+            for name, changes in _encoders().items()
+            if name
+            in ("random", "generic", "generic_cry_extra", "generic_cry_extra_replay", "labels")
+        },
+        tasks={"injury": TASKS["injury"]},
+        modes=MODES,
+        fractions=(0.1, 0.2, 0.4, 1.0),
+    ),
+}

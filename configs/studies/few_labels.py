@@ -1,0 +1,80 @@
+"""Few labels: curves by share, and semi-supervised learning by the rules of Oliver et al. 2018.
+
+Every method has the same budget, its weight is chosen from three values on validation, which is as
+small as the labels allow, and transfer (SimCLR, linear+BN) is a rival.
+"""
+
+from typing import Any
+
+from configs import laptop
+from configs.studies import shared
+from configs.studies.learn import SUPERVISED
+from cryjax.settings import merged
+from cryjax.studies.settings import StudySettings
+
+ENCODERS: dict[str, Any] = {"random": {}, "SimCLR": {}, "supervised": SUPERVISED}
+WEIGHTS = {  # of the unlabelled loss: a third of, and three times, what the source uses
+    "autoencoder": (0.3, 1.0, 3.0),
+    "pi_model": (6.0, 20.0, 60.0),
+    "vat": (0.3, 1.0, 3.0),
+    "pseudo_label": (0.3, 1.0, 3.0),
+    "mean_teacher": (10.0, 30.0, 100.0),
+}
+SHARES = {"five": 0.05, "twenty": 0.2}
+
+
+def _fractions(corpus: str, folds: tuple[str, ...]) -> StudySettings:
+    return StudySettings(
+        study=f"fractions_{corpus}",
+        question=f"How many labels of {corpus} does each encoder need?",
+        corpora=shared.corpora(corpus),
+        folds=folds,
+        seeds=2,
+        pretrain=laptop.PRETRAIN,
+        encoders=ENCODERS,
+        transfer=shared.TRANSFER,
+        tasks={corpus: {"data": {"dirs": corpus}}},
+        home=corpus,
+        modes=("linear", "linear_bn", "finetune"),
+        fractions=shared.FRACTIONS,
+    )
+
+
+def _semi(corpus: str, folds: tuple[str, ...], unit: str) -> StudySettings:
+    budget = {"scratch": {"steps": 1500}}
+    tasks: dict[str, Any] = {
+        f"{corpus}_{name}_per_cent": {
+            "data": {"dirs": corpus},
+            "label": {"fraction": share, "unit": unit},
+        }
+        for name, share in SHARES.items()
+    }
+    return StudySettings(
+        study=f"semi_{corpus}",
+        question=f"What do recordings without labels of {corpus} add to few with them?",
+        corpora=shared.corpora(corpus),
+        folds=folds,
+        seeds=2,
+        pretrain=laptop.PRETRAIN,
+        encoders={"random": {}, "SimCLR": {}},
+        transfer=merged(
+            shared.TRANSFER, {"probe": budget, "semi": {"self_training": {"rounds": 3}}}
+        ),
+        tasks=tasks,
+        home=next(iter(tasks)),
+        modes=("scratch", *WEIGHTS, "self_training", "linear_bn"),
+        tuned={
+            mode: tuple({"semi": {mode: {"ramp": {"weight": weight}}}} for weight in weights)
+            for mode, weights in WEIGHTS.items()
+        },
+        compare=tuple(f"SimCLR/linear_bn > random/{mode}" for mode in ("scratch", *WEIGHTS)),
+    )
+
+
+STUDIES = {
+    "fractions_esc50": _fractions("esc50", ("fold1",)),
+    "fractions_commands": _fractions("commands", ()),
+    "semi_esc50": _semi("esc50", ("fold1",), "group"),
+    # 18 speakers train: a twentieth of them is one, so recordings are drawn
+    "semi_commands": _semi("commands", (), "recording"),
+}

@@ -1,0 +1,77 @@
+"""Does it learn: pre-trained encoders beside random ones, labels and training from scratch."""
+
+from typing import Any
+
+from configs import laptop, supervised
+from configs.studies import shared
+from cryjax.settings import merged, to_dict
+from cryjax.studies.settings import StudySettings
+
+SUPERVISED: dict[str, Any] = {
+    "objective": {"name": "supervised"},
+    "augment": to_dict(supervised.settings().augment) | {"order": "random_resized_crop,normalise"},
+}
+COMPARED = (
+    "SimCLR/knn > random/knn",
+    "SimCLR/linear > random/linear",
+    "SimCLR/linear_bn > random/linear_bn",
+    "SimCLR/finetune > random/finetune",
+    "SimCLR/linear > supervised/linear",
+)
+SPEC_AUGMENT = {
+    "order": "mix_back,random_resized_crop,spec_augment,compress,gaussian_noise,normalise",
+    "spec_augment": {"max_frames": 8, "max_bands": 8},
+}
+# candidates for the laptop's recipe, each about a quarter of an hour of two cores
+RECIPES: dict[str, Any] = {
+    "random": {},
+    "base": {},
+    "temperature_01": {"objective": {"name": "simclr", "temperature": 0.1}},
+    "spec_augment": {"augment": SPEC_AUGMENT},
+    "crop_04": {"augment": {"random_resized_crop": {"scale": (0.4, 1.0)}}},
+    "frames_64": {"steps": 300, "data": {"frames": 64, "hop_frames": 32}},
+    "frames_32": {"steps": 600, "data": {"frames": 32, "hop_frames": 16}},
+    "batch_256": {"steps": 200, "batch_size": 256},
+    "width_48": {"steps": 200, "encoder": {"name": "vgg", "width": 48}},
+    "rate_0001": {"optim": {"learning_rate": 1e-3}},
+    "resnet18": {"steps": 200, "encoder": {"name": "resnet18", "width": 32}},
+}
+
+
+def _recipes() -> StudySettings:
+    return StudySettings(
+        study="recipes",
+        question="Which recipe gives most for a quarter of an hour? Chosen on fold 4 of ESC-50.",
+        corpora=shared.corpora("esc50"),
+        folds=("fold4",),
+        seeds=1,
+        pretrain=merged(laptop.PRETRAIN, {"steps": 400, "data": {"frames": 48}}),
+        encoders=RECIPES,
+        transfer=merged(shared.TRANSFER, {"data": {"frames": None, "hop_frames": None}}),
+        tasks={"esc50": {"data": {"dirs": "esc50"}}},
+        home="esc50",
+        modes=("knn", "logistic", "linear"),
+    )
+
+
+def _learns(study: str, corpus: str, folds: tuple[str, ...]) -> StudySettings:
+    return StudySettings(
+        study=study,
+        question=f"Does pre-training without labels help on {corpus}?",
+        corpora=shared.corpora(corpus),
+        folds=folds,
+        pretrain=laptop.PRETRAIN,
+        encoders={"random": {}, "SimCLR": {}, "supervised": SUPERVISED},
+        transfer=shared.TRANSFER,
+        tasks={corpus: {"data": {"dirs": corpus}}},
+        home=corpus,
+        modes=("majority", "mel_statistics", "knn", "linear", "linear_bn", "finetune"),
+        compare=COMPARED,
+    )
+
+
+STUDIES = {
+    "recipes": _recipes(),
+    "learns": _learns("learns", "esc50", ("fold1", "fold2")),
+    "learns_commands": _learns("learns_commands", "commands", ()),
+}

@@ -1,0 +1,53 @@
+"""What the studies share: corpora, the laptop's recipe, evaluations."""
+
+from typing import Any
+
+from configs import laptop
+
+# name -> how it is prepared from the recordings; `source` lies below config.recordings
+CORPORA: dict[str, dict[str, str]] = {
+    "esc50": {"corpus": "esc", "source": "esc50"},
+    "esc50_generic": {"corpus": "esc", "source": "esc50", "classes": "-crying_baby"},
+    "esc50_noisy": {"corpus": "esc_noisy", "source": "esc50"},
+    "breathing": {
+        "corpus": "esc",
+        "source": "esc50",
+        "classes": "breathing,coughing,snoring,sneezing,laughing",
+    },
+    "commands": {"corpus": "csv", "source": "commands/clips.csv"},
+    "commands_speaker": {
+        "corpus": "csv",
+        "source": "commands/clips.csv",
+        "label": "group",
+        "split": "holdout",
+    },
+    "cry_or_other": {"corpus": "cry_or_other", "source": ""},
+    "donateacry": {"corpus": "donateacry", "source": "donateacry"},
+    "donateacry_age": {"corpus": "donateacry", "source": "donateacry", "label": "age"},
+    "donateacry_raw": {"corpus": "donateacry", "source": "donateacry_raw"},
+    "injury": {"corpus": "semi_synthetic_injury", "source": "donateacry"},
+    "fsdd": {"corpus": "fsdd", "source": "fsdd"},
+}
+# phone recordings hold nothing above 4 kHz: beside others, bandwidth would tell them apart
+NARROW = f"{laptop.SPEC},f_max_hz=3800"
+TRANSFER: dict[str, Any] = {
+    "data": {"frames": laptop.FRAMES, "hop_frames": laptop.FRAMES // 2},
+    "encoder": laptop.PRETRAIN["encoder"],
+    "augment": {"order": "random_resized_crop,spec_augment,normalise"},
+    "probe": {
+        "linear": {"steps": 1000, "batch_size": 128},
+        "linear_bn": {"steps": 600, "batch_size": 64},
+        "finetune": {"steps": 1000, "batch_size": 64},
+        "scratch": {"steps": 3000, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
+    },
+}
+FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def corpora(*names: str, spec: str = laptop.SPEC) -> dict[str, dict[str, str]]:
+    """Selects corpora, all prepared with one feature specification.
+
+    Those of the narrow band are prepared under the name `narrow_<corpus>`.
+    """
+    prefix = "narrow_" if spec == NARROW else ""
+    return {prefix + name: CORPORA[name] | {"spec": spec} for name in names}

@@ -1,0 +1,199 @@
+"""The table, the figure and the verdict of a study, from the outcomes of all its parts."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import permutation_test, spearmanr
+
+from cryjax.data.manifest import save_csv
+from cryjax.errors import UserError
+from cryjax.evaluate.estimates import Run, by_fold, difference, estimate
+from cryjax.evaluate.outcomes import Outcome
+from cryjax.evaluate.report import plots
+from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, unique_runs
+from cryjax.evaluate.statistics import interval_of, resampled
+from cryjax.files import save_json
+
+NOTE = (
+    "Per cent: mean over pre-trainings ± standard error over pre-trainings [95 % interval over "
+    "groups of the test part]. Empty cells were not evaluated."
+)
+Cells = Mapping[tuple[str, str, str], Sequence[Outcome]]  # by task, row and column
+
+
+@dataclasses.dataclass
+class StudyReport:
+    """Writes what a study has found so far.
+
+    Attributes:
+      study: Name of the files.
+      question: What is asked.
+      metric: Metric of the cells.
+      compare: Comparisons, as "row/column > row/column".
+      published: Figures of the source by row, in per cent.
+      ranks: Column by which rows are ranked over all tasks; "" for none.
+    """
+
+    study: str
+    question: str
+    metric: str
+    compare: Sequence[str] = ()
+    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    ranks: str = ""
+
+    def save(self, workdir: pathlib.Path, cells: Cells, about: dict[str, Any]) -> str:
+        """Writes <study>.md, .csv, .json and .png; returns the text of the first.
+
+        Args:
+          workdir: Where they are written.
+          cells: Outcomes by task, row and column.
+          about: What the numbers are: facts for the reader by name.
+        """
+        runs = {key: _runs(outcomes) for key, outcomes in cells.items()}
+        rows: list[dict[str, Any]] = [
+            {"task": task, "row": row, "column": column, "seeds": len({r.seed for r in mine})}
+            | {"folds": len({r.fold for r in mine}), "groups": _groups(mine)}
+            | estimate(mine)[self.metric]
+            for (task, row, column), mine in runs.items()
+        ]
+        verdicts = [*self._differences(runs), *self._correlation(rows), *self._ranks(runs)]
+        parts = [f"## {self.study}: {self.question}", *(f"- {text}" for text in verdicts)]
+        parts += [self._table(task, rows) for task in dict.fromkeys(row["task"] for row in rows)]
+        parts.append("\n".join(f"- {name}: {value}" for name, value in about.items()))
+        body = "\n\n".join(parts).replace("\n\n- ", "\n- ")
+        (workdir / f"{self.study}.md").write_text(body + "\n", encoding="utf-8")
+        flat = [
+            {k: for_spreadsheet(v) for k, v in row.items() if k not in ("interval", "by_seed")}
+            | dict(zip(("low", "high"), row["interval"], strict=True))
+            for row in rows
+        ]
+        save_csv(workdir / f"{self.study}.csv", flat)
+        record = {"question": self.question, "about": about, "verdicts": verdicts, "rows": rows}
+        save_json(workdir / f"{self.study}.json", record)
+        figure = plots.study(rows, self.metric)
+        figure.savefig(workdir / f"{self.study}.png", dpi=110, bbox_inches="tight")
+        plots.close(figure)
+        return body
+
+    def _table(self, task: str, rows: list[dict[str, Any]]) -> str:
+        mine = {(row["row"], row["column"]): row for row in rows if row["task"] == task}
+        names, columns = (list(dict.fromkeys(key[i] for key in mine)) for i in (0, 1))
+        theirs = bool(self.published)
+        head = ["", *columns, *(["as published (other data)"] if theirs else [])]
+        cells = []
+        for name in names:
+            found = [mine.get((name, column)) for column in columns]
+            line = [name, *(cell(row) if row else "" for row in found)]
+            cells.append(line + ([str(self.published.get(name, ""))] if theirs else []))
+        some = next(iter(mine.values()))
+        title = f"{task}, {self.metric.replace('_', ' ')}"
+        note = f"{NOTE} {some['groups']} groups."
+        return Table(title, head, cells, note, rows).as_markdown()
+
+    def _differences(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
+        """Compares cells on the same test recordings, in every task that has both."""
+        said = []
+        for pair in self.compare:
+            ours, theirs = (side.strip() for side in pair.split(">"))
+            named = {(task, f"{row}/{column}"): r for (task, row, column), r in runs.items()}
+            for task in dict.fromkeys(key[0] for key in runs):
+                a, b = named.get((task, ours)), named.get((task, theirs))
+                if not (a and b and len(by_fold(a)) == len(by_fold(b))):
+                    continue
+                gain = difference(a, b)[self.metric]
+                low, high = (100 * x for x in gain["interval"])
+                clear = "above" if low > 0 else "below" if high < 0 else "not told apart from"
+                said.append(
+                    f"{task}: {ours} is {clear} {theirs}, "
+                    f"{100 * gain['mean']:+.1f} points [{low:.1f}, {high:.1f}]"
+                )
+        return said
+
+    def _correlation(self, rows: list[dict[str, Any]]) -> list[str]:
+        """Compares the order of the rows with that of the source."""
+        first = [r for r in rows if all(r[k] == rows[0][k] for k in ("task", "column"))]
+        known = {row["row"]: row["mean"] for row in first if row["row"] in self.published}
+        if len(known) < 3:
+            return []
+        ours, theirs = list(known.values()), [self.published[name] for name in known]
+
+        def rho(x: np.ndarray) -> float:
+            found: Any = spearmanr(x, theirs)
+            return float(found.statistic)
+
+        drawn = permutation_test(
+            (np.array(ours),),
+            rho,
+            permutation_type="pairings",
+            alternative="greater",
+            n_resamples=9999,
+            rng=np.random.default_rng(0),
+        )
+        return [
+            f"Spearman's rank correlation with the source's {len(known)} rows: "
+            f"{drawn.statistic:.2f} (one-sided permutation p = {drawn.pvalue:.3f})"
+        ]
+
+    def _ranks(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
+        """Ranks rows by their mean rank over the tasks, with the interval over groups."""
+        if not self.ranks:
+            return []
+        tasks = list(dict.fromkeys(key[0] for key in runs))
+        rows = [row for _, row, column in runs if column == self.ranks]
+        every = [
+            row for row in dict.fromkeys(rows) if all((t, row, self.ranks) in runs for t in tasks)
+        ]
+        if len(every) < 2:
+            return []
+        ranks = []
+        for task in tasks:
+            drawn = [resampled(by_fold(runs[task, row, self.ranks]))[self.metric] for row in every]
+            means = [[estimate(runs[task, row, self.ranks])[self.metric]["mean"]] for row in every]
+            both = np.concatenate([np.array(means), np.array(drawn)], axis=1)
+            ranks.append((-both).argsort(axis=0).argsort(axis=0) + 1)
+        mean = np.mean(ranks, axis=0)
+        order = np.argsort(mean[:, 0])
+        said = []
+        for i in order:
+            low, high = interval_of(mean[i, 1:])
+            said.append(f"{every[i]} {mean[i, 0]:.1f} [{low:.1f}, {high:.1f}]")
+        return [f"mean rank by {self.ranks} over {len(tasks)} tasks: {'; '.join(said)}"]
+
+
+def _runs(outcomes: Sequence[Outcome]) -> list[Run]:
+    return [outcome.as_run(outcome.test) for outcome in unique_runs(outcomes)]
+
+
+def _groups(runs: Sequence[Run]) -> int:
+    return sum(len(np.unique(fold[0].groups)) for fold in by_fold(runs))
+
+
+def machine() -> str:
+    """Describes processor and cores, for whoever reads a duration."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{os.cpu_count()} cores, {(names or [platform.processor() or platform.machine()])[0]}"
+
+
+def add_seconds(path: pathlib.Path, name: str, seconds: float) -> dict[str, float]:
+    """Keeps the longest time that a part of a study took; parts read from disk take next to none.
+
+    Raises:
+      UserError: The file is damaged.
+    """
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is not readable ({error}); remove it") from None
+    known[name] = round(max(seconds, known.get(name, 0.0)), 1)
+    save_json(path, known)
+    return known

@@ -1,0 +1,1 @@
+"""Studies: encoders by seeds and folds, evaluated alike for one table and one verdict."""

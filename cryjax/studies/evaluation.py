@@ -1,0 +1,128 @@
+"""The evaluation of a part: its protocols, what validation chooses for them, and the cells."""
+
+import dataclasses
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from cryjax.evaluate.outcomes import Outcome, evaluate, evaluate_fractions
+from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.statistics import weighted_scores
+from cryjax.evaluate.task import EvaluationTask, open_tasks
+from cryjax.settings import changed
+from cryjax.studies.parts import Part
+from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
+
+Cell = tuple[str, str]  # row and column of a table
+
+
+def columns_of(settings: StudySettings, encoder: str) -> Iterator[tuple[str, str]]:
+    """Yields the (column, protocol) that an encoder is evaluated with.
+
+    Protocols that need no checkpoint run with the random encoder alone, where the study has one.
+    """
+    first = settings.only[0]
+    for mode in settings.modes:
+        weights = PROTOCOLS[mode].weights
+        if weights == "pretrained":
+            protocol = mode if encoder != RANDOM else PROTOCOLS[mode].fresh
+            if protocol:
+                yield mode, protocol
+        elif encoder == (RANDOM if RANDOM in settings.only else first):
+            yield mode, mode
+
+
+class Choices:
+    """Chooses, on validation alone, the settings that a protocol is run with in a whole study.
+
+    Args:
+      settings: The study; `tuned` lists what is tried.
+    """
+
+    def __init__(self, settings: StudySettings):
+        self._settings = settings
+        self.made: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def facts(self) -> dict[str, str]:
+        """Says what was chosen."""
+        chosen = [f"{mode} on {name}: {values}" for (name, mode), values in self.made.items()]
+        return {"chosen on validation": "; ".join(chosen)} if chosen else {}
+
+    def apply(
+        self, name: str, mode: str, task: EvaluationTask, seed: int, workdir: pathlib.Path
+    ) -> EvaluationTask:
+        """Returns the task with the settings chosen for a protocol; the first call chooses.
+
+        Args:
+          name: Name of the task.
+          mode: Protocol.
+          task: What is evaluated.
+          seed: Seed that the candidates are tried with.
+          workdir: Where their outcomes are kept.
+        """
+        candidates = self._settings.tuned.get(mode, ())
+        if not candidates:
+            return task
+        if (name, mode) not in self.made:
+            values = []
+            for changes in candidates:
+                (outcome,) = evaluate(_changed(task, changes), [mode], [seed], workdir / "tuning")
+                ones = np.ones((1, len(outcome.val.labels)))
+                value = weighted_scores(outcome.val, ones)[self._settings.metric][0]
+                values.append(float(np.nan_to_num(value, nan=-np.inf)))
+            best = int(np.argmax(values))
+            self.made[name, mode] = candidates[best]
+            print(f"{name}, {mode}: {candidates[best]} of {len(candidates)}, by validation")
+        return _changed(task, self.made[name, mode])
+
+
+def _changed(task: EvaluationTask, changes: dict[str, Any]) -> EvaluationTask:
+    """Returns a task with other settings; nothing that was compiled for the old ones is kept."""
+    settings = changed(task.settings, changes, "config.tuned")
+    return dataclasses.replace(task, settings=settings, trainers={})
+
+
+def evaluate_part(
+    settings: StudySettings, part: Part, name: str, choices: Choices, workdir: pathlib.Path
+) -> dict[Cell, list[Outcome]]:
+    """Evaluates an encoder on a task, on all of its folds.
+
+    Args:
+      settings: The study.
+      part: The encoder, which is there.
+      name: Name of the task.
+      choices: Settings that validation chooses.
+      workdir: Where outcomes are kept.
+
+    Returns:
+      Outcomes by row and column of the table.
+    """
+    changes: dict[str, Any] = {"checkpoint": str(part.workdir) if part.pretrain else None}
+    if name == settings.home:
+        changes["data"] = part.data
+    made: dict[Cell, list[Outcome]] = defaultdict(list)
+    for task in open_tasks(evaluation_of(settings, name, **changes)):
+        place = workdir / "evaluations" / name / part.encoder.replace(" ", "_")
+        for column, mode in columns_of(settings, part.encoder):
+            chosen = choices.apply(name, mode, task, part.seed, place)
+            for cell, outcome in _run(settings, chosen, mode, column, part, place):
+                made[cell].append(dataclasses.replace(outcome, pretraining=part.seed))
+    return made
+
+
+def _run(
+    settings: StudySettings,
+    task: EvaluationTask,
+    mode: str,
+    column: str,
+    part: Part,
+    workdir: pathlib.Path,
+) -> list[tuple[Cell, Outcome]]:
+    if not settings.fractions:
+        return [((part.encoder, column), o) for o in evaluate(task, [mode], [part.seed], workdir)]
+    made = evaluate_fractions(task, mode, [part.seed], settings.fractions, workdir)
+    row = f"{part.encoder}: {column}"
+    return [((row, f"{100 * fraction:g} %"), outcome) for fraction, outcome in made]

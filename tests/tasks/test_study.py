@@ -1,0 +1,209 @@
+"""Studies: one table, figure and verdict; what is there is not run again; test chooses nothing."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from configs import study as configs_study
+from cryjax.evaluate.outcomes import Outcome
+from cryjax.evaluate.report.study import StudyReport, add_seconds
+from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.task import EvaluationSettings, open_tasks
+from cryjax.pretraining import PretrainSettings
+from cryjax.settings import changed, from_dict, merged
+from cryjax.studies import evaluation
+from cryjax.studies.evaluation import Choices, columns_of
+from cryjax.studies.parts import minutes_of, parts_of
+from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
+from cryjax.tasks import study
+
+
+@pytest.fixture(scope="module")
+def settings(smoke, tmp_path_factory):
+    runs = str(tmp_path_factory.mktemp("pretrained"))
+    return smoke(configs_study, runs=runs)
+
+
+@pytest.fixture(scope="module")
+def ran(settings, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("study")
+    study.run(settings, workdir)
+    return workdir
+
+
+def test_a_study_writes_its_table_figure_and_verdict(ran):
+    text = (ran / "smoke.md").read_text()
+    assert text.startswith("## smoke: Does a study run?")
+    assert "SimCLR/linear" in text
+    assert "mean rank by linear over 1 tasks" in text
+    assert "| random |" in text
+    assert "parts: 2 of 2" in text
+    record = json.loads((ran / "smoke.json").read_text())
+    cells = {(row["row"], row["column"]) for row in record["rows"]}
+    linear = {("SimCLR", "linear"), ("SimCLR", "knn"), ("random", "linear"), ("random", "knn")}
+    assert cells == linear | {("random", "majority")}
+    assert (ran / "smoke.png").stat().st_size > 5000
+    assert len((ran / "smoke.csv").read_text().splitlines()) == 1 + len(cells)
+
+
+def test_a_stopped_study_continues_and_finished_parts_are_not_run_again(
+    settings, ran, tmp_path, capsys
+):
+    before = json.loads((ran / "smoke.json").read_text())["rows"]
+    study.run(settings, ran)
+    out = capsys.readouterr().out
+    assert "all 2 steps are done" in out
+    assert "linear seed" not in out
+    assert json.loads((ran / "smoke.json").read_text())["rows"] == before
+    study.run(dataclasses.replace(settings, study="other"), tmp_path)
+    assert "all 2 steps are done" in capsys.readouterr().out  # shares the pre-training
+
+
+def test_seeds_come_first_and_an_encoder_may_start_from_another(settings):
+    plain = {"steps": 3, "init": "SimCLR"}
+    more = dataclasses.replace(
+        settings,
+        encoders=settings.encoders | {"adapted": plain},
+        only=(RANDOM, "SimCLR", "adapted"),
+        seeds=2,
+        seeds_of={"adapted": 1},
+    )
+    parts = parts_of(more)
+    order = [(p.seed, p.encoder) for p in parts]
+    assert order == [(0, "random"), (0, "SimCLR"), (0, "adapted"), (1, "random"), (1, "SimCLR")]
+    made = {(p.seed, p.encoder): p for p in parts}
+    pretrain = made[0, "adapted"].pretrain
+    assert pretrain is not None
+    assert pretrain.init == str(made[0, "SimCLR"].workdir)
+    assert len({p.workdir for p in parts if p.pretrain}) == 3
+    with pytest.raises(ValueError, match="starts from 'SimCLR', which must stand before it"):
+        parts_of(dataclasses.replace(more, only=("adapted", "SimCLR")))
+    with pytest.raises(ValueError, match="config.home: no elsewhere; there are triggers"):
+        dataclasses.replace(more, home="elsewhere")
+
+
+def test_what_a_study_pre_trains_on_holds_nothing_that_it_tests_on(settings):
+    (_, part) = parts_of(settings)
+    assert part.pretrain is not None
+    data = part.pretrain.data
+    assert set(part.data.test) <= set(data.protect_splits)
+    assert not set(part.data.test) & set(data.splits)
+    assert data.on_protected == "drop"
+
+
+def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
+    """The candidate that validation likes less is given perfect test predictions."""
+    tried = ({"probe": {"linear": {"steps": 2}}}, {"probe": {"linear": {"steps": 4}}})
+    tuned = dataclasses.replace(settings, tuned={"linear": tried})
+    (task,) = open_tasks(evaluation_of(settings, settings.home))
+    real, seen = evaluation.evaluate, []
+
+    def perfect(scored, of_class):
+        """Decisions that are all right, or all of one class."""
+        n = scored.scores.shape[1]
+        truth = np.eye(n)[scored.labels if of_class is None else np.full(len(scored.labels), 0)]
+        return Scored.of(truth, scored.labels, scored.groups)
+
+    def unfair(task, modes, seeds, workdir):
+        (outcome,) = real(task, modes, seeds, workdir)
+        good = task.settings.probe.linear.steps == 4
+        seen.append(good)
+        return [
+            dataclasses.replace(
+                outcome,
+                val=perfect(outcome.val, None if good else 0),
+                test=perfect(outcome.test, 0 if good else None),
+            )
+        ]
+
+    monkeypatch.setattr(evaluation, "evaluate", unfair)
+    choices = Choices(tuned)
+    chosen = choices.apply("triggers", "random_linear", task, 0, tmp_path)
+    assert chosen is task  # nothing is tried for this protocol
+    tuned = dataclasses.replace(settings, tuned={"random_linear": tried})
+    choices = Choices(tuned)
+    chosen = choices.apply("triggers", "random_linear", task, 0, tmp_path)
+    assert chosen.settings.probe.linear.steps == 4
+    assert chosen.trainers is not task.trainers
+    choices.apply("triggers", "random_linear", task, 1, tmp_path)
+    assert len(seen) == 2  # chosen once
+    assert "'steps': 4" in choices.facts()["chosen on validation"]
+
+
+def test_shares_of_labels_are_columns(settings, tmp_path):
+    few = dataclasses.replace(settings, fractions=(0.3, 1.0), modes=("knn",), compare=(), ranks="")
+    study.run(few, tmp_path)
+    rows = json.loads((tmp_path / "smoke.json").read_text())["rows"]
+    assert {(row["row"], row["column"]) for row in rows} == {
+        (f"{encoder}: knn", share)
+        for encoder in ("random", "SimCLR")
+        for share in ("30 %", "100 %")
+    }
+
+
+def outcomes(task, right, seed=0):
+    """Outcomes of recordings of which a known number is right."""
+    labels = np.arange(40) % 2
+    decided = np.where(np.arange(40) < right, labels, 1 - labels)
+    scored = Scored.of(np.eye(2)[decided], labels, np.array([f"{task}{i}" for i in range(40)]))
+    return [Outcome("linear", seed, "test", np.arange(40), scored, scored, key=f"{right}{seed}")]
+
+
+def test_verdicts_are_what_the_cells_say(tmp_path):
+    cells = {
+        (task, row, "linear"): outcomes(task, right)
+        for task, rights in (("a", (36, 20, 10)), ("b", (38, 25, 15)))
+        for row, right in zip(("good", "fair", "bad"), rights, strict=True)
+    }
+    published = {"good": 70.0, "fair": 60.0, "bad": 50.0}
+    report = StudyReport("x", "?", "accuracy", ("good/linear > bad/linear",), published, "linear")
+    text = report.save(tmp_path, cells, {"machine": "none"})
+    assert "a: good/linear is above bad/linear, +65.0 points [" in text
+    assert "mean rank by linear over 2 tasks: good 1.0 [1.0, 1.0]; fair 2.0" in text
+    # six rows of three names: the order is the source's in each task
+    assert "Spearman's rank correlation with the source's 3 rows: 1.00" in text
+    assert "| good | 90.0 [" in text
+    assert "| 70.0 |" in text
+
+
+def test_the_longest_time_of_a_part_is_kept(tmp_path):
+    path = tmp_path / "seconds.json"
+    add_seconds(path, "a", 12.0)
+    assert add_seconds(path, "a", 0.5) == {"a": 12.0}
+    assert minutes_of(tmp_path) == 0.0
+    path.write_text("{")
+    with pytest.raises(ValueError, match="seconds.json is not readable"):
+        add_seconds(path, "a", 1.0)
+
+
+@pytest.mark.parametrize("name", configs_study.STUDIES)
+def test_every_study_is_one_that_can_run(name):
+    config = configs_study.get_config(name).to_dict()
+    kept = config.pop("corpora")
+    settings = from_dict(StudySettings, config | {"corpora": {}})
+    dirs = set()
+    for encoder in settings.only:
+        changes = settings.encoders[encoder]
+        made = from_dict(PretrainSettings, merged(settings.pretrain, changes))
+        data = made.data
+        dirs |= {*data.dirs, *data.extra_dirs, *data.replay_dirs, *data.protect_dirs}
+        assert made.init is None or made.init in settings.only[: settings.only.index(encoder)]
+    for task in settings.tasks:
+        dirs |= set(evaluation_of(settings, task).data.dirs)
+    for mode, candidates in settings.tuned.items():
+        assert mode in settings.modes
+        for changes in candidates:
+            changed(EvaluationSettings(), changes)
+    assert dirs - {"synthetic"} <= kept.keys()
+    assert kept.keys() <= dirs
+    columns = {
+        f"{encoder}/{column}"
+        for encoder in settings.only
+        for column, _ in columns_of(settings, encoder)
+    }
+    if not settings.fractions:
+        for pair in settings.compare:
+            assert {side.strip() for side in pair.split(">")} <= columns
+    assert len({spec["spec"] for spec in kept.values()}) == 1
