@@ -3,9 +3,11 @@
 import collections
 import pathlib
 
-from cryjax.data.manifest import Clip, load_manifest
+from cryjax.data.leaks import has_groups
+from cryjax.data.manifest import Clip
 from cryjax.errors import UserError
 from data_prep.corpus import CorpusRecipe, audio_files, require_clips
+from data_prep.table import read_table
 
 
 def find_folder(source: pathlib.Path, seed: int) -> list[Clip]:
@@ -22,7 +24,7 @@ def find_folder(source: pathlib.Path, seed: int) -> list[Clip]:
 def find_csv(source: pathlib.Path, seed: int) -> list[Clip]:
     """Reads a manifest with columns path, start_s, end_s, label, group, split and any others."""
     del seed
-    return load_manifest(source)
+    return read_table(source)[0]
 
 
 def notes_on_reach(clips: list[Clip], root: pathlib.Path, *, refuse: bool) -> tuple[str, ...]:
@@ -47,16 +49,16 @@ def notes_on_reach(clips: list[Clip], root: pathlib.Path, *, refuse: bool) -> tu
     return (f"{len(outside)} recordings lie outside of {root}",) if outside else ()
 
 
-def has_groups(clips: list[Clip]) -> bool:
-    """Tells whether a group is anywhere more than a recording."""
-    return any(clip.group != clip.recording for clip in clips)
-
-
 def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:
     """Says what may be wrong with the groups of a table that somebody wrote by hand."""
     notes, alike = [], collections.defaultdict(set)
     for clip in clips:
         alike["".join(clip.group.lower().split())].add(clip.group)
+    alone = sum(clip.group == clip.recording for clip in clips)
+    if 0 < alone < len(clips):
+        notes.append(
+            f"NO GROUPS for {alone} of {len(clips)} clips: each recording is its own group"
+        )
     if not has_groups(clips):
         notes.append(
             "NO GROUPS: the table has no column group, or another one for each file, so that each "
@@ -69,4 +71,4 @@ def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:
 
 
 FOLDER = CorpusRecipe("folder", find_folder, group="recording")
-CSV = CorpusRecipe("csv", find_csv, group="column group")
+CSV = CorpusRecipe("csv", find_csv, group="value of the column group")

@@ -8,8 +8,6 @@ tfds:NAME (a builder prepared in --source); synthetic, synthetic_sounds.
 An interrupted run continues; finished shards are skipped; bad files go to quarantine.csv.
 """
 
-import dataclasses
-import difflib
 import io
 import pathlib
 import sys
@@ -18,6 +16,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from cryjax.errors import UserError
+from data_prep.plan import Options, make_plan, recipe_of
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Which recipe reads --source; see above.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of recordings, or the CSV of --corpus=csv.")
@@ -37,6 +36,12 @@ _LABEL = flags.DEFINE_string(
     "label",
     "Column that becomes the label, such as age or site; with group, recordings are the groups.",
 )
+_COLUMNS = flags.DEFINE_string(
+    "columns",
+    "",
+    "What columns of --corpus=csv are called: label:diagnosis,group:patient_id; group: if none.",
+)
+_EXAMPLE = flags.DEFINE_bool("example", False, "Print a table for --corpus=csv, to start from.")
 _CLASSES = flags.DEFINE_string(
     "classes", "", "Classes to keep, with commas; or -NAME,-NAME to leave these out."
 )
@@ -68,130 +73,11 @@ _INSIDE = flags.DEFINE_bool(
 _BAD = flags.DEFINE_float("max_bad_share", 0.2, "Largest share of bad files a run may end with.")
 
 
-def _corpus(name: str, source: str | None):
-    from data_prep import CORPORA
-
-    if name.startswith("tfds:"):
-        from data_prep.tfds import recipe
-
-        return recipe(name.removeprefix("tfds:"), source)
-    if name not in CORPORA:
-        near = difflib.get_close_matches(name, CORPORA) or sorted(CORPORA)
-        raise UserError(f"corpus must be one of {', '.join(CORPORA)}, got {name!r}; near: {near}")
-    return CORPORA[name]
-
-
 def _part(text: str) -> tuple[int, int]:
     index, _, count = text.partition("/")
     if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
         raise UserError(f"part must be i/n with 0 <= i < n, got {text!r}")
     return int(index), int(count)
-
-
-def _source(recipe, source: str | None, out: pathlib.Path, options: "Options") -> pathlib.Path:
-    """Returns the given source, or the recordings that the recipe makes or downloads."""
-    if options.download:
-        from data_prep.download import provide
-
-        if not recipe.archives:
-            raise UserError(
-                f"{recipe.name} has no archive that anybody may fetch (its source asks for a form "
-                "or a login, or publishes no checksum); get it there and give --source"
-            )
-        return provide(recipe.archives, out)
-    if source is None and not recipe.made_by_code:
-        raise UserError(f"--source is needed: the folder of recordings of {recipe.name}")
-    if recipe.make is None:
-        return pathlib.Path(source or "")
-    made = out / "recordings"
-    if not (made / "clips.csv").exists():
-        print(f"making the recordings of {recipe.name} in {made}")
-        recipe.make(made, options.seed, source)
-    return made
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the flags of the same names say."""
-
-    spec: str = "uclser"
-    split: str | None = None
-    label: str = "label"
-    classes: str = ""
-    duplicates: str = "group"
-    seed: int = 0
-    workers: int = 2
-    part: str = "0/1"
-    max_bad_share: float = 0.2
-    download: bool = False
-    beam: str | None = None
-    beam_options: str = ""
-    inside: bool = False
-
-
-def _of_classes(clips: list, chosen: str) -> list:
-    """Keeps the clips of some classes, or leaves them out; see --classes."""
-    names = [name.strip() for name in chosen.split(",") if name.strip()]
-    if not names:
-        return clips
-    without = {name[1:] for name in names if name.startswith("-")}
-    known = {clip.label for clip in clips}
-    if unknown := sorted({name.removeprefix("-") for name in names} - known):
-        raise UserError(f"classes: no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    if without and len(without) < len(names):
-        raise UserError(f"classes: either name those to keep or, with -, those to leave: {chosen}")
-    return [c for c in clips if (c.label not in without if without else c.label in names)]
-
-
-def _plan(recipe, source: str | None, out: pathlib.Path, options: Options):
-    """Finds the clips, gives them labels and splits, and says what is to be built."""
-    from cryjax.data.splits import make_splits
-    from cryjax.spec import preset
-    from data_prep.build import Plan
-    from data_prep.folder import has_groups, notes_on_groups, notes_on_reach
-
-    found = _source(recipe, source, out, options)
-    clips = recipe.find(found, options.seed)
-    if counts := recipe.counted(clips):
-        print(counts)
-    if options.label != "label":
-        clips = [dataclasses.replace(clip, label=clip.column(options.label)) for clip in clips]
-    clips = _of_classes(clips, options.classes)
-    group = recipe.group
-    if options.label == "group":  # who is speaking? then a recording is what must not be shared
-        clips = [dataclasses.replace(clip, group=clip.recording) for clip in clips]
-        group = f"recording; the label is its {recipe.group}"
-    table = recipe.name == "csv"
-    official = table and all(clip.split for clip in clips)
-    rule = options.split or ("official" if official else recipe.split)
-    make_splits(clips, rule, options.seed)  # a rule that cannot be applied is refused before hours
-    root = found if found.is_dir() else found.parent
-    own = table or recipe.name == "folder"  # the user's own; a foreign corpus may not lead outside
-    notes = notes_on_reach(clips, root, refuse=options.inside or not own)
-    if table and options.label != "group":
-        notes += notes_on_groups(clips)
-        group = group if has_groups(clips) else "recording, because the table names no group"
-    classes = sorted({clip.label for clip in clips} - {""})
-    about = {
-        "corpus": recipe.name,
-        "licence": recipe.licence,
-        "group": group,
-        "label": options.label,
-        **({"classes": options.classes} if options.classes else {}),
-        "seed": options.seed,
-    }
-    return Plan(
-        root,
-        out,
-        preset(options.spec),
-        clips,
-        classes,
-        about,
-        split=rule,
-        duplicates=options.duplicates,
-        seed=options.seed,
-        notes=notes,
-    )
 
 
 def _beam():
@@ -225,7 +111,7 @@ def _prepare(
     from data_prep.build import build, finish
     from data_prep.summary import summarise
 
-    plan = _plan(_corpus(corpus, source), source, folder, chosen)
+    plan = make_plan(recipe_of(corpus, source), source, folder, chosen)
     if chosen.beam is None:
         done = build(plan, workers=chosen.workers, part=part)
     else:
@@ -242,6 +128,11 @@ def _prepare(
 
 def _main(argv: Sequence[str]) -> None:
     del argv
+    if _EXAMPLE.value:
+        from data_prep.table import EXAMPLE
+
+        print(EXAMPLE, end="")
+        return
     if _CORPUS.value is None or _OUT.value is None:
         raise app.UsageError("--corpus and --out are needed")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -255,6 +146,7 @@ def _main(argv: Sequence[str]) -> None:
             split=_SPLIT.value,
             label=_LABEL.value,
             classes=_CLASSES.value,
+            columns=_COLUMNS.value,
             duplicates=_DUPLICATES.value,
             seed=_SEED.value,
             workers=_WORKERS.value,

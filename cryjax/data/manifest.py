@@ -79,8 +79,8 @@ class Clip:
 
 def clip_of(row: dict[str, str], where: str = "row") -> Clip:
     """Builds a clip from a row of the manifest; errors begin with `where`."""
-    if not row["path"]:
-        raise UserError(f"{where}: path is empty")
+    if not pathlib.PurePosixPath(row["path"]).name:
+        raise UserError(f"{where}: path {row['path']!r} names no file")
     for name, value in row.items():
         if CONTROL.search(value):
             raise UserError(f"{where}: column {name!r} holds a line break or control character")
@@ -110,32 +110,31 @@ def load_manifest(path: str | pathlib.Path) -> list[Clip]:
       UserError: The table or one of its rows is wrong; names the file and the line.
     """
     try:
-        rows = _read(pathlib.Path(path))
-    except (csv.Error, UnicodeDecodeError) as error:
+        with pathlib.Path(path).open(newline="", encoding="utf-8-sig") as file:
+            return read_clips(csv.DictReader(file), path)
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a table of text in UTF-8 ({error})") from None
-    if not rows:
-        raise UserError(f"{path}: no clips; the manifest has a header and nothing below it")
-    return rows
 
 
-def _read(path: pathlib.Path) -> list[Clip]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
+def read_clips(reader: csv.DictReader, path: str | pathlib.Path) -> list[Clip]:
+    """Reads clips from the rows of a table; see `load_manifest`."""
+    rows = []
+    try:
+        columns = list(reader.fieldnames or [])
         _require_columns(path, columns)
-        if missing := [name for name in REQUIRED if name not in columns]:
-            near = {name: difflib.get_close_matches(name, columns) for name in missing}
-            raise UserError(f"{path}: column {missing} is missing, found {columns}; near: {near}")
-        rows = []
         for row in reader:
             if None in row or None in row.values():
                 raise UserError(f"{path}:{reader.line_num}: expected {len(columns)} columns")
             clip = clip_of(row, f"{path}:{reader.line_num}")
             rows.append(clip if clip.group else dataclasses.replace(clip, group=clip.recording))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table of text ({error})") from None
+    if not rows:
+        raise UserError(f"{path}: no clips; the manifest has a header and nothing below it")
     return rows
 
 
-def _require_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
+def _require_columns(path: str | pathlib.Path, columns: Sequence[str]) -> None:
     """Refuses columns that were meant to be others, and columns that are there twice.
 
     Raises:
@@ -153,6 +152,9 @@ def _require_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
                 f"{path}: column {name!r} is nearly {near[0]!r} and would be ignored; rename it to "
                 f"{near[0]}, or to something that is not mistaken for it"
             )
+    if missing := [name for name in REQUIRED if name not in columns]:
+        near = {name: difflib.get_close_matches(name, columns) for name in missing}
+        raise UserError(f"{path}: column {missing} is missing, found {columns}; near: {near}")
 
 
 def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:

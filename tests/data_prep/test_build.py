@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from cryjax.data import leaks
 from cryjax.data.corpus import open_corpus
 from cryjax.data.shards import load_shards
 from data_prep import audit, build
@@ -129,20 +130,20 @@ def test_empty_and_wrong_inputs_are_errors(tmp_path):
 
 def test_the_audit_finds_shared_groups_and_copies(source, tmp_path):
     run(source, tmp_path / "clean")
-    text, leaks = audit.audit(str(tmp_path / "clean"), ["label"])
-    assert leaks == 0
+    text, verdict = audit.describe(str(tmp_path / "clean"), ["label"])
+    assert verdict == leaks.UNKNOWN  # a folder names no groups
     assert "in more than one split: 0" in text
     wave, rate = soundfile.read(source / "cry" / "0.wav")
     for i in range(8):  # the same recording under other names
         soundfile.write(source / "cry" / f"copy{i}.wav", wave, rate)
     run(source, tmp_path / "copies", duplicates="keep")
-    text, leaks = audit.audit(str(tmp_path / "copies"), ["label"])
-    assert leaks == 1
+    text, verdict = audit.describe(str(tmp_path / "copies"), ["label"])
+    assert verdict == leaks.LEAK
     assert "cry/copy" in text
     for handling, clips in (("group", 20), ("drop", 12)):  # the shards are used again
         run(source, tmp_path / "copies", duplicates=handling)
-        text, leaks = audit.audit(str(tmp_path / "copies"), ["label"])
-        assert leaks == 0
+        text, verdict = audit.describe(str(tmp_path / "copies"), ["label"])
+        assert verdict == leaks.UNKNOWN
         shards = load_shards(tmp_path / "copies")
         assert len(shards.rows(["*"])) == clips
         note = shards.info["notes"][0]
@@ -154,8 +155,8 @@ def test_the_audit_finds_groups_on_both_sides(source, tmp_path):
     rows = ["path,label,group"] + [f"cry/{i}.wav,cry,baby{i % 2}" for i in range(6)]
     (source / "clips.csv").write_text("\n".join(rows))
     prepare("csv", str(source / "clips.csv"), str(tmp_path / "out"), split="by_clip", workers=0)
-    text, leaks = audit.audit(str(tmp_path / "out"), [])
-    assert leaks >= 1
+    text, verdict = audit.describe(str(tmp_path / "out"), [])
+    assert verdict == leaks.LEAK
     assert "LEAKY" in text
     assert "baby0" in text or "baby1" in text
 
