@@ -19,7 +19,7 @@ from cryjax.augment.normalise import NormaliseSettings, build_normaliser
 from cryjax.data.cache import ArrayFrames, Frames
 from cryjax.data.windows import Windows, cut
 from cryjax.errors import UserError
-from cryjax.models import EncoderSettings, build_encoder
+from cryjax.models import EncoderSettings, build_encoder, require_fits
 from cryjax.models.layers import in_eval_mode
 from cryjax.spec import FeatureSpec
 from cryjax.train.checkpoint import load_model
@@ -190,6 +190,7 @@ def random_encoder(
         trained_by="nothing: fresh weights",
     )
     module = build_encoder(settings, spec.n_mels, rngs=nnx.Rngs(seed))
+    require_fits(module, settings, windows.frames, spec.n_mels)
     return Encoder(module, _normaliser(meta), meta)
 
 

@@ -9,7 +9,6 @@ saves and exits with status 75: not done, start it again.
 import contextlib
 import difflib
 import importlib
-import importlib.util
 import io
 import os
 import pathlib
@@ -20,6 +19,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from cryjax import help
 from cryjax.errors import UserError
 from cryjax.locks import hold
 from cryjax.settings import choose, from_dict
@@ -50,19 +50,25 @@ def setting_names(config: ConfigDict, prefix: str = "config") -> Iterator[str]:
             yield from setting_names(value, f"{prefix}.{key}")
 
 
+def chosen_config(argv: Sequence[str]) -> tuple[str, str] | None:
+    """Finds file and variant of --config on the command line; None without one."""
+    for number, argument in enumerate(argv):
+        name, sign, value = argument.partition("=")
+        if argument.startswith("-") and name.lstrip("-") == "config":
+            value = value if sign else next(iter(argv[number + 1 :]), "")
+            path, _, variant = value.partition(":")
+            return path, variant
+    return None
+
+
 def explain_override(argv: Sequence[str], error: Exception) -> str:
     """Names the settings nearest to an override that does not exist."""
-    chosen = next((a for a in argv if a.split("=")[0].lstrip("-") == "config"), None)
+    chosen = chosen_config(argv)
     given = [a.split("=")[0].lstrip("-") for a in argv if a.lstrip("-").startswith("config.")]
     if chosen is None or not given:
         return str(error)
-    path, _, variant = chosen.partition("=")[2].partition(":")
-    loader = importlib.util.spec_from_file_location("config_of_error", path)
-    if loader is None or loader.loader is None or not pathlib.Path(path).exists():
-        return str(error)
-    module = importlib.util.module_from_spec(loader)
-    loader.loader.exec_module(module)
-    names = list(setting_names(module.get_config(variant)))
+    path, variant = chosen
+    names = list(setting_names(help.load_config(path).get_config(variant)))
     lines = [
         f"{name} is not a setting of {path}; nearest: {_nearest(name, names)}"
         for name in given
@@ -196,13 +202,25 @@ def _prepare_devices(task: str, deterministic: bool) -> None:
 
 
 def _parse(args: Sequence[str]) -> list[str]:
-    """Parses flags; an override that does not exist is answered with the nearest names."""
+    """Parses flags; answers --help, and names the nearest of what does not exist."""
+    chosen = chosen_config(args[1:])
     try:
+        if {"--help", "-h", "-help", "--helpfull"} & set(args[1:]):
+            print(help.of_config(":".join(chosen)) if chosen else f"{__doc__}\n{_flags_in_words()}")
+            sys.exit()
+        if chosen is not None:
+            help.load_config(chosen[0]).get_config(chosen[1])
         return flags.FLAGS(args)
     except (AttributeError, KeyError) as error:
         sys.exit(f"cryjax: {explain_override(args[1:], error)}")
     except (flags.Error, UserError, SyntaxError) as error:
         sys.exit(f"cryjax: {error}")
+
+
+def _flags_in_words() -> str:
+    own = flags.FLAGS.get_key_flags_for_module(sys.argv[0] if __name__ == "__main__" else __name__)
+    lines = [f"  --{flag.name:20} {flag.help} (default: {flag.default})" for flag in own]
+    return "\n".join(["Flags:", "", *lines, "", help.overview()])
 
 
 def cli() -> None:

@@ -19,7 +19,7 @@ from cryjax.encoder import Encoder, load
 from cryjax.errors import UserError
 from cryjax.evaluate.monitor import SCORE, MonitorSettings, make_monitor
 from cryjax.files import save_json
-from cryjax.models import EncoderSettings, build_encoder
+from cryjax.models import EncoderSettings, build_encoder, require_fits
 from cryjax.models.compute import ComputeSettings, set_compute
 from cryjax.objectives import ObjectiveSettings, build_objective
 from cryjax.objectives.simclr import SimCLRSettings
@@ -166,6 +166,7 @@ def build(settings: PretrainSettings, corpus: Corpus, pool: Pool, start: Encoder
         raise UserError("objective.name=supervised needs labelled folders in data.dirs")
     statistics = start.meta.statistics if start else corpus.statistics(pool.own)
     encoder = build_encoder(settings.encoder, spec.n_mels, rngs=rngs)
+    require_fits(encoder, settings.encoder, frames, spec.n_mels)
     set_compute(encoder, settings.compute)
     patch = PatchInfo(frames, spec.n_mels, spec.log, statistics)
     policy = build_policy(settings.augment, patch)
@@ -233,6 +234,11 @@ def sampling_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objectiv
         backgrounds=data.backgrounds if objective.policy.needs_backgrounds else None,
         replay=round(data.replay_fraction * settings.batch_size),
     )
+    if settings.batch_size > len(pool.rows):
+        print(
+            f"caution: batch_size={settings.batch_size} is more than the {len(pool.rows)} clips: "
+            "some are in a batch twice and count as other clips than themselves; lower it"
+        )
     if short := too_short_for_distance(corpus, pool.rows, sampling):
         print(
             f"{short} of {len(pool.rows)} clips are shorter than data.distance + data.frames = "

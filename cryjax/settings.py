@@ -139,6 +139,7 @@ def keyword_settings(function: Callable, name: str, *, without: tuple[str, ...] 
       name: Name of the dataclass.
       without: Arguments that are no settings.
     """
+    about = function.__doc__
     function = function.__init__ if isinstance(function, type) else function
     parameters = inspect.signature(function).parameters.values()
     hints = typing.get_type_hints(function)
@@ -147,7 +148,9 @@ def keyword_settings(function: Callable, name: str, *, without: tuple[str, ...] 
         for p in parameters
         if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and p.name not in without
     ]
-    return dataclasses.make_dataclass(name, fields, frozen=True)
+    made = dataclasses.make_dataclass(name, fields, frozen=True)
+    made.__doc__ = about
+    return made
 
 
 def choose(name: str, table: Mapping[str, T], path: str) -> T:

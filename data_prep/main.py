@@ -123,7 +123,17 @@ def _prepare(
     text = summarise(load_shards(folder))
     (folder / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
+    print(
+        f"\nnext: python -m data_prep.audit --data={folder}\n"
+        f"      python -m cryjax.main --config=configs/{config_for(chosen.spec)}.py "
+        f"--workdir=runs/{folder.name} --config.data.dirs={folder}"
+    )
     return True
+
+
+def config_for(spec: str) -> str:
+    """Names the config whose windows and rates were chosen for a feature specification."""
+    return "laptop" if spec.startswith("laptop") else "simclr"
 
 
 def _main(argv: Sequence[str]) -> None:
@@ -161,5 +171,16 @@ def _main(argv: Sequence[str]) -> None:
         sys.exit(f"data_prep: {error}")
 
 
+def _parse(arguments: Sequence[str]) -> list[str]:
+    """Parses flags; answers --help with every flag's meaning and default."""
+    if {"--help", "-h", "-help", "--helpfull"} & set(arguments[1:]):
+        print(f"{__doc__}\n{flags.FLAGS.main_module_help()}")
+        sys.exit()
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        sys.exit(f"data_prep: {error}")
+
+
 if __name__ == "__main__":
-    app.run(_main)
+    app.run(_main, flags_parser=_parse)

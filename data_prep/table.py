@@ -12,7 +12,7 @@ import io
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from cryjax.data.manifest import KNOWN, Clip, read_clips
+from cryjax.data.manifest import KNOWN, REQUIRED, Clip, read_clips
 from cryjax.errors import UserError
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -23,10 +23,8 @@ SYNONYMS = {
         *("speaker", "speaker_id", "patient", "patient_id", "subject", "subject_id", "baby"),
         *("baby_id", "infant", "child", "participant", "participant_id", "animal"),
     ),
-    "start_s": ("start", "onset", "begin"),
-    "end_s": ("end", "offset", "stop"),
-    "split": ("fold", "set", "partition", "subset"),
 }
+DESCRIPTIVE = ("site", "device", "sex", "age")  # by which reports divide results
 PARTS = ("train", "val", "test")
 RARE = 3  # clips of a label below which it is said
 LETTER = 0.85  # similarity above which a letter too many is a slip
@@ -108,17 +106,31 @@ def _renamed(path: pathlib.Path, columns: Sequence[str], chosen: Mapping[str, st
         if name in KNOWN and name in chosen and chosen[name] != name:
             names.append(f"{name} (not used)")  # another column was chosen in its place
         else:
-            names.append(theirs.get(name, name if name in KNOWN else given.strip()))
-    for ours, words in SYNONYMS.items():
+            known = name in KNOWN or name in DESCRIPTIVE
+            names.append(theirs.get(name, name if known else given.strip()))
+    _require_meant(path, names, chosen)
+    return names
+
+
+def _require_meant(path: pathlib.Path, names: list[str], chosen: Mapping[str, str]) -> None:
+    """Refuses a table whose columns mean known ones by other names; says all of them at once."""
+    asked, given = [], []
+    for ours in ("path", "label", "group"):
         if ours in names or ours in chosen:
             continue
-        meant = [given for given in names if _plain(given).replace(" ", "_") in words]
-        if meant and ours in ("path", "label", "group"):
-            raise UserError(
-                f"{path}: there is no column {ours}, and {meant[0]!r} looks like it: add "
-                f"--columns={ours}:{meant[0]}, or --columns={ours}: if there is none"
-            )
-    return names
+        words = SYNONYMS[ours]
+        meant = [name for name in names if _plain(name).replace(" ", "_") in words]
+        if meant:
+            asked.append(f"no column {ours}, and {meant[0]!r} looks like it")
+            given.append(f"{ours}:{meant[0]}")
+        elif ours in REQUIRED:
+            asked.append(f"no column {ours}; which of {', '.join(names)} names the files?")
+            given.append(f"{ours}:NAME")
+    if asked:
+        raise UserError(
+            f"{path}: there is {'; '.join(asked)}: add --columns={','.join(given)} (nothing behind "
+            "a colon says that there is none)"
+        )
 
 
 def read_table(path: pathlib.Path, columns: str = "") -> tuple[list[Clip], list[str]]:

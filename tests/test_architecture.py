@@ -31,7 +31,8 @@ ROOMS["pretraining"] = {*ROOMS["evaluate"], "evaluate"}
 ROOMS["deploy"] = {*BASE, "audio", "data", "models", "train", "encoder"}
 ROOMS["studies"] = {*ROOMS["pretraining"], "pretraining"}
 ROOMS["tasks"] = {*ROOMS["studies"], "studies"}
-ROOMS["main"] = {*BASE, "data", "locks", "tasks", "train"}
+ROOMS["help"] = {"errors", "tasks"}
+ROOMS["main"] = {*BASE, "data", "help", "locks", "tasks", "train"}
 FOLDERS = {  # other folders -> what of ours they may import; None is everything
     "cryjax": {"cryjax"},
     "data_prep": {"cryjax", "data_prep"},

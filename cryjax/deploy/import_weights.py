@@ -51,6 +51,8 @@ def load_arrays(path: pathlib.Path) -> Arrays:
             return _from_torch(path)
     except ImportError as error:
         raise UserError(f"{path}: pip install {error.name} to read {path.suffix}") from None
+    except UserError:
+        raise
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such file") from None
     except Exception as error:
@@ -61,7 +63,15 @@ def load_arrays(path: pathlib.Path) -> Arrays:
 def _from_torch(path: pathlib.Path) -> Arrays:
     import torch  # pyright: ignore[reportMissingImports]
 
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zipfile's, pickle's or torch's own, whose texts explain little
+        raise UserError(
+            f"{path}: not a file of PyTorch weights alone ({type(error).__name__}); download it "
+            "again, or save its state_dict"
+        ) from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: holds {type(found).__name__}, not named arrays")
     for wrapper in WRAPPERS:
         found = found[wrapper] if isinstance(found.get(wrapper), dict) else found
     return {key: value.numpy() for key, value in found.items() if hasattr(value, "numpy")}

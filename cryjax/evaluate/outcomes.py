@@ -4,13 +4,11 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
 from cryjax.errors import UserError
 from cryjax.evaluate.estimates import Run
@@ -24,13 +22,11 @@ from cryjax.evaluate.protocols.base import (
 from cryjax.evaluate.protocols.logistic import LogisticProbe
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationTask
+from cryjax.evaluate.trained import is_of, save_trained
 from cryjax.files import load_arrays, replacing
 from cryjax.settings import choose
-from cryjax.train.checkpoint import save_model
-from cryjax.train.log import MetricLog
-from cryjax.train.meta import CheckpointMeta, audio_hashes
+from cryjax.train.log import Countdown, MetricLog
 
-KEY = "outcome.txt"  # beside a trained encoder: the key of the run that trained it
 FORMAT = 1  # raised whenever the same settings give other predictions than before
 
 
@@ -101,6 +97,18 @@ def is_deterministic(protocol: EvaluationProtocol, task: EvaluationTask) -> bool
     return protocol.deterministic and task.settings.label.fraction == 1
 
 
+def seeds_of(
+    protocol: EvaluationProtocol, task: EvaluationTask, seeds: Sequence[int]
+) -> Sequence[int]:
+    """Lists the seeds that a protocol runs with: one where all give the same."""
+    return seeds[:1] if is_deterministic(protocol, task) else seeds
+
+
+def count_runs(task: EvaluationTask, modes: Sequence[str], seeds: Sequence[int]) -> int:
+    """Counts the runs of `evaluate`."""
+    return sum(len(seeds_of(p, task, seeds)) for p in protocols_of(modes).values())
+
+
 def evaluate(
     task: EvaluationTask,
     modes: Sequence[str],
@@ -108,6 +116,7 @@ def evaluate(
     workdir: pathlib.Path,
     *,
     save_best: bool = False,
+    countdown: Countdown | None = None,
 ) -> list[Outcome]:
     """Runs every protocol with every seed; those whose outcome is there already are not run again.
 
@@ -117,15 +126,18 @@ def evaluate(
       seeds: Seeds; a protocol that gives the same with every seed runs with the first alone.
       workdir: Where outcomes, curves and trained encoders are written.
       save_best: Whether encoders that a protocol trained are written, as checkpoints.
+      countdown: Says which run begins; None says nothing.
     """
     folder, outcomes = workdir / "outcomes", []
     for mode, protocol in protocols_of(modes).items():
-        for seed in seeds[:1] if is_deterministic(protocol, task) else seeds:
+        for seed in seeds_of(protocol, task, seeds):
+            if countdown is not None:
+                countdown.begin(f"{mode} seed {seed}")
             key = outcome_key(mode, task, seed)
             path = folder / f"{mode}-seed{seed}-{key[:12]}.npz"
             best = workdir / "best" / f"{mode}-seed{seed}"
             predictions = load_predictions(path, key, task)
-            missing = save_best and protocol.saves_encoder and not _is_of(best, key)
+            missing = save_best and protocol.saves_encoder and not is_of(best, key)
             if predictions is None or missing:
                 log = _log(workdir, mode, seed) if protocol.trains else None
                 predictions = protocol.run(task, seed, log)
@@ -232,60 +244,3 @@ def load_predictions(path: pathlib.Path, key: str, task: EvaluationTask) -> Pred
         task.scored(part, kept[part], kept[f"{part}_decisions"]) for part in ("val", "test")
     )
     return Predictions(val, test, **json.loads(str(kept["about"])), curve=kept["curve"])
-
-
-def _is_of(folder: pathlib.Path, key: str) -> bool:
-    """Tells whether a folder holds the encoder that the run of this key trained."""
-    name = folder / KEY
-    return name.exists() and name.read_text(encoding="utf-8") == key
-
-
-def save_trained(
-    folder: pathlib.Path, key: str, mode: str, task: EvaluationTask, predictions: Predictions
-) -> None:
-    """Writes a trained encoder as a checkpoint, its classifier beside it as plain arrays.
-
-    What another run of the same protocol and seed had left there is replaced.
-    """
-    objective = predictions.trained
-    if objective is None:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    network = objective.classifier
-    meta = trained_meta(mode, task, int(predictions.chosen["step"]))
-    save_model(folder, {"encoder": network["encoder"]}, meta)
-    head = nnx.to_pure_dict(nnx.state(network["head"]))
-    arrays = {
-        "kernel": head["out"]["kernel"],
-        "bias": head["out"]["bias"],
-        "mean": head["mean"],
-        "std": head["std"],
-    }
-    classes = np.array(task.corpus.classes)
-    np.savez(folder / "classifier.npz", allow_pickle=False, classes=classes, **arrays)
-    (folder / KEY).write_text(key, encoding="utf-8")  # last: it vouches for the rest
-
-
-def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:
-    """Describes an encoder that a protocol trained on labels."""
-    protocol, corpus = PROTOCOLS[mode], task.corpus
-    encoder = task.encoder(protocol.weights, 0)
-    before, train = encoder.meta, task.split.train
-    groups = {*before.train_groups, *corpus.global_groups[train].tolist()}
-    audio = {*before.train_audio, *audio_hashes(corpus.clips[row] for row in train)}
-    return dataclasses.replace(
-        before,
-        trained_by=mode,
-        projector=None,
-        frames=task.windows.frames,
-        hop_frames=task.windows.hop_frames,
-        train_groups=tuple(sorted(groups)),
-        train_audio=tuple(sorted(audio)),
-        data=corpus.describe(),
-        config=plain(task.settings),
-        selected_by=None,
-        scores={},
-        step=step,
-        skipped_batches=0,
-        started_from=encoder.fingerprint if protocol.weights == "pretrained" else None,
-    )

@@ -5,6 +5,8 @@ import difflib
 import inspect
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from cryjax.errors import UserError
@@ -27,6 +29,7 @@ ENCODERS: dict[str, type[Any]] = {
     "simple_cnn": SimpleCNN,
     "cnn_gru": CNNGRU,
 }
+AMPLE = 64  # frames and bands with which every encoder has something left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +66,25 @@ def keywords_of(name: str) -> list[str]:
     """Lists what the constructor of an encoder takes besides bands and random generators."""
     known = inspect.signature(choose(name, ENCODERS, "encoder.name").__init__).parameters
     return sorted(known.keys() - {"self", "mels", "rngs"})
+
+
+def require_fits(encoder: Any, settings: EncoderSettings, frames: int, mels: int) -> None:
+    """Refuses windows that are too short for an encoder's pooling, before any work.
+
+    Raises:
+      UserError: Nothing would be left of a window.
+    """
+    if min(frames, mels) >= AMPLE:
+        return
+    mel = jax.ShapeDtypeStruct((2, frames, mels), jnp.float32)
+    try:
+        graphdef, state = nnx.split(encoder)
+        jax.eval_shape(lambda s, x: nnx.merge(graphdef, s)(x), state, mel)
+    except Exception as error:  # whatever a convolution or a maximum makes of nothing
+        raise UserError(
+            f"data.frames={frames} with {mels} mel bands leave nothing to {settings.name} "
+            f"({str(error).splitlines()[0][:120]}); set more frames, or prepare with more bands"
+        ) from error
 
 
 def build_encoder(settings: EncoderSettings, mels: int, *, rngs: nnx.Rngs) -> Any:

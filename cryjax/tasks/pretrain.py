@@ -29,6 +29,15 @@ from cryjax.train.workdir import claim
 __all__ = ["PretrainSettings", "run"]
 
 
+def _next(settings: PretrainSettings, workdir: pathlib.Path) -> str:
+    """Says what a user would do with the checkpoint."""
+    return (
+        "next: python -m cryjax.main --config=configs/transfer.py "
+        f"--workdir={workdir}-evaluated --config.checkpoint={workdir} "
+        f"--config.data.dirs={settings.data.dirs[0]}"
+    )
+
+
 def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
     """Pre-trains as `configs/simclr.py` describes."""
     settings, start = resolve(settings)
@@ -99,4 +108,4 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
         raise
     finally:
         checkpoints.close()  # what is being written is finished, whatever ended the run
-    print(f"checkpoint: {workdir}")
+    print(f"checkpoint: {workdir}\n{_next(settings, workdir)}")

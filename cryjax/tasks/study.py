@@ -11,6 +11,7 @@ from cryjax.studies.evaluation import Choices, evaluate_part
 from cryjax.studies.parts import facts_of, parts_of
 from cryjax.studies.settings import StudySettings
 from cryjax.tasks import pretrain
+from cryjax.train.log import Countdown
 
 __all__ = ["StudySettings", "run"]
 
@@ -20,9 +21,10 @@ def run(settings: StudySettings, workdir: pathlib.Path) -> None:
     s, text = settings, ""
     parts, choices = parts_of(settings), Choices(settings)
     cells: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
+    countdown = Countdown("part", len(parts))
     report = StudyReport(s.study, s.question, s.metric, s.compare, s.published, s.ranks)
     for number, part in enumerate(parts, 1):
-        print(f"\n== {part.name} ({number} of {len(parts)})")
+        countdown.begin(part.name)
         if part.pretrain is not None:
             with hold(part.workdir / ".lock"):
                 pretrain.run(part.pretrain, part.workdir)

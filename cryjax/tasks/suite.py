@@ -8,7 +8,7 @@ import jax
 from cryjax.data.corpus import open_corpus
 from cryjax.data.parts import folds_of
 from cryjax.errors import UserError
-from cryjax.evaluate.outcomes import Outcome, evaluate, protocols_of
+from cryjax.evaluate.outcomes import Outcome, count_runs, evaluate, protocols_of
 from cryjax.evaluate.report.publish import facts_of, publish
 from cryjax.evaluate.task import EvaluationTask, open_tasks
 from cryjax.pretraining import PretrainSettings
@@ -16,6 +16,7 @@ from cryjax.settings import free
 from cryjax.studies.parts import pretraining_of
 from cryjax.tasks import pretrain
 from cryjax.tasks.transfer import TransferSettings
+from cryjax.train.log import Countdown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,24 +55,25 @@ def run(settings: SuiteSettings, workdir: pathlib.Path) -> None:
     outcomes: list[Outcome] = []
     curves: list[pathlib.Path] = []
     tasks: dict[str, EvaluationTask] = {}
+    countdown = Countdown("pre-training and evaluation", len(folds) * settings.seeds)
     for change in folds:
         of_fold = dataclasses.replace(data, **change)
         for seed in range(settings.seed, settings.seed + settings.seeds):
             place = workdir / f"{'+'.join(of_fold.test).replace('/', '-')}-seed{seed}"
-            print(f"\n{place.name}: pre-training")
+            countdown.begin(place.name)
             pretrain.run(pretraining_of(settings.pretrain, of_fold, seed), place / "pretrain")
-            print(f"{place.name}: evaluating")
             transfer = dataclasses.replace(
                 settings.transfer, checkpoint=str(place / "pretrain"), data=of_fold
             )
             (task,) = open_tasks(transfer)
-            first, count = seed * transfer.seeds, transfer.seeds
+            seeds = range(seed * transfer.seeds, (seed + 1) * transfer.seeds)
             made = evaluate(
                 task,
                 transfer.modes,
-                range(first, first + count),
+                seeds,
                 place / "transfer",
                 save_best=transfer.save_best,
+                countdown=Countdown("fit", count_runs(task, transfer.modes, seeds)),
             )
             of = seed if settings.seeds > 1 else None
             outcomes += [dataclasses.replace(outcome, pretraining=of) for outcome in made]

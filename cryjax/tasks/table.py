@@ -13,6 +13,7 @@ from cryjax.evaluate.report.combined import Combined
 from cryjax.evaluate.task import named_checkpoints
 from cryjax.settings import choose, free, from_dict, merged
 from cryjax.tasks import suite, transfer
+from cryjax.train.log import Countdown
 
 BASES: dict[str, Any] = {
     "suite": (suite.SuiteSettings, suite.run),
@@ -108,8 +109,9 @@ def run(settings: TableSettings, workdir: pathlib.Path) -> None:
     theirs = [name for name in settings.published if name not in settings.rows]
     table = Combined(settings.table, settings.modes, settings.metric, settings.published)
     folders: dict[str, pathlib.Path] = {}
+    countdown = Countdown("row", len(wanted))
     for place, (name, changed) in enumerate(wanted.items(), 1):
-        print(f"\n== {name} ({place} of {len(wanted)})")
+        countdown.begin(name)
         folders[name] = workdir / name.replace("/", "-").replace(" · ", "__").replace(" ", "_")
         runner(changed, folders[name])
         if jax.process_index() == 0:

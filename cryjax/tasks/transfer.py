@@ -2,15 +2,17 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 
 from cryjax.errors import UserError
-from cryjax.evaluate.outcomes import evaluate, protocols_of
+from cryjax.evaluate.outcomes import count_runs, evaluate, protocols_of
 from cryjax.evaluate.report.clinical import ClinicalSettings
-from cryjax.evaluate.report.publish import facts_of, publish
+from cryjax.evaluate.report.publish import caution, facts_of, publish
 from cryjax.evaluate.task import EvaluationSettings, open_tasks
 from cryjax.settings import free
+from cryjax.train.log import Countdown
 from cryjax.train.workdir import claim
 
 
@@ -57,10 +59,15 @@ def run(settings: TransferSettings, workdir: pathlib.Path) -> None:
     seeds = range(settings.seed, settings.seed + settings.seeds)
     tasks = list(open_tasks(settings))
     claim(workdir, settings, tasks[0].corpus.describe())
-    outcomes = []
+    print("".join(f"caution: {text}\n" for text in caution(tasks)), end="")
+    outcomes, total = [], sum(count_runs(task, settings.modes, seeds) for task in tasks)
+    options: dict[str, Any] = {
+        "save_best": settings.save_best,
+        "countdown": Countdown("fit", total),
+    }
     for task in tasks:
         place = workdir if len(tasks) == 1 else workdir / task.fold.replace("/", "-")
-        outcomes += evaluate(task, settings.modes, seeds, place, save_best=settings.save_best)
+        outcomes += evaluate(task, settings.modes, seeds, place, **options)
     if jax.process_index():
         return
     curves = [pathlib.Path(settings.checkpoint)] if settings.checkpoint else []

@@ -11,6 +11,10 @@ from typing import Any
 from cryjax.errors import UserError
 from cryjax.files import replacing
 
+WIDTH = 78
+LINES = 10  # of a run, where they stay
+INSTANT_S = 0.5  # up to which a run was read from disk
+
 
 class MetricLog:
     """Appends rows to `metrics.jsonl`.
@@ -65,12 +69,17 @@ def load_metrics(workdir: pathlib.Path) -> list[dict[str, float]]:
 
 
 class Progress:
-    """A progress line: step, loss, clips per second, share of time waiting for data, ETA."""
+    """A progress line: step, loss, clips per second, share of time waiting for data, ETA.
+
+    On a terminal one line is drawn again and again; elsewhere there are about ten of a run.
+    """
 
     def __init__(self, name: str, *, steps: int, step: int, batch_size: int, quiet: bool):
         self._name, self._steps, self._batch_size, self._quiet = name, steps, batch_size, quiet
         self._step, self._time, self._waited = step, time.perf_counter(), 0.0
-        self._end = "\r" if sys.stdout.isatty() else "\n"
+        self._redraws, self._shown = sys.stdout.isatty(), step
+        if not quiet and self._redraws:
+            print(f"{name}: compiling ...".ljust(WIDTH), end="\r", flush=True)
 
     def waited(self, seconds: float) -> None:
         """Adds to the time that was spent waiting for data."""
@@ -90,12 +99,52 @@ class Progress:
         return values
 
     def show(self, step: int, values: dict[str, float]) -> None:
-        """Prints the line; on a terminal it replaces the one before."""
-        if self._quiet:
+        """Prints the line, where it is time for one."""
+        last = step >= self._steps
+        due = self._redraws or last or LINES * (step - self._shown) >= self._steps
+        if self._quiet or not due:
             return
+        self._shown = step
         text = (
             f"{self._name} {step}/{self._steps}  loss {values['loss']:.4f}  "
             f"{values['clips_per_s']:.0f} clips/s  waiting {values['waiting_share']:.0%}  "
-            f"ETA {values['eta_s']:.0f} s"
+            f"ETA {in_words(values['eta_s'])}"
         )
-        print(text.ljust(78), end=self._end if step < self._steps else "\n", flush=True)
+        end = "\r" if self._redraws and not last else "\n"
+        print(text.ljust(WIDTH) if self._redraws else text, end=end, flush=True)
+
+
+class Countdown:
+    """Says which of many runs begins, and how long all that are left may take.
+
+    Args:
+      what: What they are called, such as "fit".
+      total: Number of all of them.
+    """
+
+    def __init__(self, what: str, total: int):
+        self._what, self._total, self._begun = what, total, 0
+        self._took: list[float] = []
+        self._since = time.perf_counter()
+
+    def begin(self, name: str) -> None:
+        """Ends the run before and begins the next; runs that took no time say nothing of others."""
+        now = time.perf_counter()
+        if self._begun and now - self._since > INSTANT_S:
+            self._took.append(now - self._since)
+        self._since, self._begun = now, self._begun + 1
+        left = self._total - self._begun + 1
+        known = len(self._took) > 1
+        words = (
+            f", about {in_words(left * sum(self._took) / len(self._took))} left" if known else ""
+        )
+        print(f"{self._what} {self._begun} of {self._total}: {name}{words}", flush=True)
+
+
+def in_words(seconds: float) -> str:
+    """Writes a duration as people say it."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -40,12 +40,13 @@ def test_separators_and_encodings_are_found_and_said(tmp_path, separator, encodi
         ("filename,label,group", "path", "--columns=path:filename"),
         ("path,diagnosis,group", "label", "--columns=label:diagnosis"),
         ("path,label,Patient ID", "group", "--columns=group:Patient ID"),
-        ("path,label,speaker", "group", "--columns=group: if there is none"),
+        ("path,label,speaker", "group", "nothing behind a colon says that there is none"),
+        ("Datei,class,speaker", "path", "--columns=path:NAME,label:class,group:speaker"),
     ],
 )
 def test_a_column_that_means_a_known_one_is_asked_about(tmp_path, head, asked, remedy):
     path = written(tmp_path / "t.csv", f"{head}\na.wav,b,c\n")
-    with pytest.raises(ValueError, match=f"there is no column {asked}, .* looks like it") as error:
+    with pytest.raises(ValueError, match=f"there is no column {asked}.* looks like it") as error:
         read_table(path)
     assert remedy in str(error.value)
 

@@ -22,9 +22,10 @@ from cryjax.data.corpus import open_corpus
 from cryjax.data.pool import open_pool, open_training_data
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embedded_corpus
-from cryjax.evaluate.outcomes import outcome_key, trained_meta
+from cryjax.evaluate.outcomes import outcome_key
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.task import open_tasks
+from cryjax.evaluate.trained import trained_meta
 from cryjax.settings import from_dict
 from cryjax.tasks import TASKS
 from cryjax.tasks import export as export_task

@@ -36,6 +36,7 @@ class ClinicalSettings:
       reference: Protocol that the others are compared with.
       patches: Whether the three accuracies of Fonseca et al. 2021 are shown: macro, by clip, and by
         clip weighted by its windows.
+      names: Whether the report's pictures name groups and recordings; otherwise by short hashes.
       subgroups: Columns of the manifest by which results are divided.
     """
 
@@ -45,6 +46,7 @@ class ClinicalSettings:
     prevalence: float | None = None
     reference: str = "random_linear"
     patches: bool = False
+    names: bool = False
     subgroups: tuple[str, ...] = ("site", "device", "sex", "age")
 
     def index(self, which: str, classes: Sequence[str]) -> int | None:

@@ -1,6 +1,7 @@
 """The report: from the top for a clinician, to the bottom for a reviewer."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
+from cryjax.data.leaks import OK
 from cryjax.evaluate.embeddings import Embeddings
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome
@@ -117,7 +119,8 @@ def _warnings(parts: ReportParts) -> str:
     for fact in ("split rule", "selection"):
         if "LEAKY" in facts[fact]:
             texts.append(f"LEAKY: {facts[fact]}. Not to be reported.")
-    texts += [note for note in parts.tasks[-1].corpus.notes if "NO GROUPS" in note]
+    if not facts["audit"].startswith(OK):
+        texts.append(facts["audit"])
     seen = facts["test groups seen (unlabelled) in pre-training"]
     if not seen.startswith("0 "):
         texts.append(f"Pre-training saw test groups without their labels: {seen}.")
@@ -151,6 +154,13 @@ def _split_table(parts: ReportParts) -> str:
     return html.table([*fold, "part", "recordings", "groups", *parts.classes], rows)
 
 
+def _named(name: str, parts: ReportParts) -> str:
+    """Names a group or recording: by a short hash, since names may tell who it is."""
+    if parts.clinical.names:
+        return pathlib.PurePath(name).name
+    return f"#{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}"
+
+
 def _map(parts: ReportParts) -> str:
     """Draws the test recordings' mean embeddings, with class, group and file at the pointer."""
     task = parts.tasks[-1]
@@ -158,11 +168,15 @@ def _map(parts: ReportParts) -> str:
     mean = parts.embeddings.means(len(rows))
     flat = PCA(2).fit_transform(mean) if len(mean) > 2 else np.zeros((len(mean), 2))
     clips = [corpus.clips[row] for row in rows]
-    tips = [f"{clip.label} · {clip.group} · {clip.path} {clip.start_s:g} s" for clip in clips]
+    tips = [
+        f"{c.label} · {_named(c.group, parts)} · {_named(c.path, parts)} {c.start_s:g} s"
+        for c in clips
+    ]
     drawing = html.scatter(flat, corpus.labels[rows], corpus.classes, tips)
     fold = f" of fold {task.fold}" if len(parts.tasks) > 1 else ""
     caption = (
-        f"PCA of the test recordings' mean embedding{fold} by {parts.encoder}; colours are classes."
+        f"PCA of the test recordings' mean embedding{fold} by {parts.encoder}; colours are "
+        "classes. Groups and recordings are named by hashes; clinical.names=true shows names."
     )
     return html.figured(drawing, caption)
 

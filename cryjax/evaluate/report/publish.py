@@ -1,11 +1,13 @@
 """Publishing: from the outcomes of all folds to tables, predictions, a page and a few lines."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from cryjax.data.leaks import audit
 from cryjax.data.windows import window_counts
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.protocols import PROTOCOLS
@@ -48,17 +50,59 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
             f"{sum(s['groups'] for s in seen)} of {groups}; by identical audio "
             f"{sum(s['clips'] for s in seen)} of {clips} test recordings"
         ),
+        "audit": _audited(task),
         "licence": info["licence"],
-        "checkpoint": task.settings.checkpoint or "none",
+        "checkpoint": shown_path(task.settings.checkpoint or "none"),
         "encoder": task.pretrained.fingerprint[:12] if task.pretrained else "fresh weights",
     }
     if corpus.notes:
         facts["preparation"] = "; ".join(corpus.notes)
-    if caveats := _said("caveats", modes, task):
-        facts["note"] = caveats
+    if notes := [*caution(tasks), *filter(None, [_said("caveats", modes, task)])]:
+        facts["note"] = "; ".join(notes)
     if unheard := sorted({name for t in tasks for name in _without_training(t)}):
         facts["classes without a training recording"] = ", ".join(unheard)
     return facts
+
+
+def _audited(task: EvaluationTask) -> str:
+    """Says whether groups or recordings are on both sides of this fold, as far as is known."""
+    corpus, split = task.corpus, task.split
+    clips = [
+        dataclasses.replace(corpus.clips[row], split=name)
+        for name, rows in split.parts().items()
+        for row in rows
+    ]
+    found = audit(clips)
+    return f"{found.verdict}: {found.reason}"
+
+
+def shown_path(path: str) -> str:
+    """Writes a path for a report, which may leave the machine: never where it lies in full."""
+    return f".../{pathlib.Path(path).name}" if pathlib.Path(path).is_absolute() else path
+
+
+def _shown_paths(values: Any) -> Any:
+    """Shortens all absolute paths among plain values."""
+    if isinstance(values, dict):
+        return {key: _shown_paths(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_shown_paths(value) for value in values]
+    return shown_path(values) if isinstance(values, str) else values
+
+
+def caution(tasks: Sequence[EvaluationTask]) -> list[str]:
+    """Lists what makes scores of these folds unsteady or empty, before anything is run."""
+    said = []
+    for task in tasks:
+        labels, classes = task.corpus.labels, task.corpus.classes
+        for name, rows in task.split.parts().items():
+            there = np.unique(labels[rows])
+            if len(there) == 1 and len(classes) > 1:
+                said.append(
+                    f"fold {task.fold}: {name} holds {classes[there[0]]!r} alone: its AUC is not "
+                    "defined and its accuracy says little; give it recordings of other classes"
+                )
+    return said
 
 
 def _without_training(task: EvaluationTask) -> list[str]:
@@ -117,6 +161,9 @@ def publish(
     )
     rows = tables.save(workdir, outcomes, corpus, facts, more)
     print("\n" + tables.main_table(rows, facts["title"]).as_markdown())
+    for fact in ("audit", "test groups seen (unlabelled) in pre-training", "note"):
+        if fact in facts:
+            print(f"{fact}: {facts[fact]}")
     encoder = task.encoder("pretrained" if task.pretrained else "random", 0)
     made = task.embeddings(encoder)
     n = len(task.split.test)
@@ -126,11 +173,14 @@ def publish(
         rows=rows,
         facts=facts,
         clinical=clinical,
-        config=to_dict(config),
+        config=_shown_paths(to_dict(config)),
         embeddings=made.of(len(task.split.rows) - n, n),
         encoder="the pre-trained encoder" if task.pretrained else "an encoder of fresh weights",
         curves=curves,
         tables=more,
         training=sorted(path.parent for path in workdir.glob("**/curves/*/metrics.jsonl")),
     )
-    print(f"report: {page.write(workdir, parts)}")
+    print(
+        f"report: {page.write(workdir, parts)}\n"
+        f"numbers: results.md, results.csv, metrics.json and predictions.csv in {workdir}"
+    )

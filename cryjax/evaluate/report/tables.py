@@ -18,9 +18,13 @@ from cryjax.evaluate.outcomes import Outcome, runs_of
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
 LEVELS = ("recording", "group")
+UNDEFINED = "—"
 NOTE = (
     "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups]; without ± "
     "there is one run, because every seed gives the same."
+)
+WHY_UNDEFINED = (
+    f"{UNDEFINED}: not defined, because the test part holds one class (AUC) or every run diverged."
 )
 
 
@@ -94,9 +98,9 @@ def mode_cell(row: dict[str, Any]) -> str:
 
 
 def cell(value: dict[str, Any]) -> str:
-    """Writes `mean ± standard error [interval]` in per cent; - is unknown."""
+    """Writes `mean ± standard error [interval]` in per cent; — is not defined."""
     if np.isnan(value["mean"]):
-        return "-"
+        return UNDEFINED
     low, high = (100 * x for x in value["interval"])
     spread = "" if np.isnan(value["standard_error"]) else f" ± {100 * value['standard_error']:.1f}"
     interval = "[-]" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]"
@@ -112,7 +116,9 @@ def in_words(value: Any) -> str:
 def main_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     """Makes the table of the metrics, one row for each protocol."""
     cells = [[mode_cell(row), *(cell(row[name]) for name in NAMES), row["seeds"]] for row in rows]
-    return Table(title, ["mode", *NAMES, "seeds"], cells, NOTE, rows)
+    undefined = any(UNDEFINED in map(str, line) for line in cells)
+    note = f"{NOTE} {WHY_UNDEFINED}" if undefined else NOTE
+    return Table(title, ["mode", *NAMES, "seeds"], cells, note, rows)
 
 
 def save(
