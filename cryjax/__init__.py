@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 _MODULES = {
     # encoders put to use
-    "load": "cryjax.encoder",
+    "load": "cryjax.deploy.classifier",
+    "Classifier": "cryjax.deploy.classifier",
     "Encoder": "cryjax.encoder",
     "FeatureSpec": "cryjax.spec",
     "preset": "cryjax.spec",

@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import (  # pyright: ignore[reportMiss
 )
 
 from cryjax.data.manifest import Clip
+from cryjax.data.preparation import Prepared, Worker
 from data_prep.build import Plan, begin, complete, write_shard
-from data_prep.clip import Prepared, Worker
 
 Placed = tuple[int, tuple[int, Prepared]]  # shard, (position in it, mel)
 

@@ -16,12 +16,12 @@ from cryjax.audio.logmel import make_analysis
 from cryjax.data import shards
 from cryjax.data.duplicates import handle_copies
 from cryjax.data.manifest import KNOWN, LEFT_OUT, Clip, clip_of, save_csv, to_rows
+from cryjax.data.preparation import Prepared, Worker
 from cryjax.data.splits import Splits, make_splits
+from cryjax.data.workers import Workers
 from cryjax.errors import UserError
 from cryjax.files import load_json, save_json, sha256
 from cryjax.spec import FeatureSpec
-from data_prep.clip import Prepared, Worker
-from data_prep.workers import Workers
 
 CLIPS_A_SHARD, BYTES_A_SHARD = 1024, 1 << 30  # at most, the bytes being those of recordings
 BYTES_A_SECOND = 88_200  # of 16 bits at 44.1 kHz, for stretches of long recordings

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from cryjax.data.manifest import Clip
-from data_prep.clip import Prepared
+from cryjax.data.preparation import Prepared
 
 
 def make():

@@ -91,8 +91,9 @@ class Recalibration(NamedTuple):
     fitted_on: frozenset[str]
 
 
-def _changed(scores: np.ndarray, temperature: float, bias: np.ndarray) -> np.ndarray:
-    return softmax(np.log(np.maximum(scores, TINY)) / temperature + bias)
+def recalibrated(scores: np.ndarray, change: Recalibration) -> np.ndarray:
+    """Changes (n, classes) probabilities; `recalibrate` refuses what it was fitted on besides."""
+    return softmax(np.log(np.maximum(scores, TINY)) / change.temperature + change.bias)
 
 
 def fit_recalibration(val: Scored) -> Recalibration:
@@ -122,5 +123,4 @@ def fit_recalibration(val: Scored) -> Recalibration:
 def recalibrate(change: Recalibration, test: Scored) -> Scored:
     """Changes test probabilities; refuses groups that the change was fitted on."""
     require_apart(change.fitted_on, test.groups, "the recalibration")
-    scores = _changed(test.scores, change.temperature, change.bias)
-    return Scored.of(scores, test.labels, test.groups)
+    return Scored.of(recalibrated(test.scores, change), test.labels, test.groups)

@@ -137,13 +137,13 @@ def evaluate(
             path = folder / f"{mode}-seed{seed}-{key[:12]}.npz"
             best = workdir / "best" / f"{mode}-seed{seed}"
             predictions = load_predictions(path, key, task)
-            missing = save_best and protocol.saves_encoder and not is_of(best, key)
+            missing = save_best and protocol.keeps and not is_of(best, key)
             if predictions is None or missing:
                 log = _log(workdir, mode, seed) if protocol.trains else None
                 predictions = protocol.run(task, seed, log)
                 if jax.process_index() == 0:
                     save_predictions(path, key, predictions)
-                    if save_best and protocol.saves_encoder:
+                    if save_best and protocol.keeps:
                         save_trained(best, key, mode, task, predictions)
             outcomes.append(_outcome(mode, seed, key, task, predictions))
     return outcomes

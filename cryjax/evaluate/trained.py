@@ -1,18 +1,28 @@
 """Encoders that a protocol trained, kept as checkpoints with their classifiers beside them."""
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 from flax import nnx
 
+from cryjax.errors import UserError
+from cryjax.evaluate.calibration import fit_recalibration, recalibrated
+from cryjax.evaluate.embeddings import PrecomputedEncoder
+from cryjax.evaluate.operating_points import choose_threshold
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.protocols.base import Predictions, plain
+from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationTask
+from cryjax.files import save_json
 from cryjax.train.checkpoint import save_model
 from cryjax.train.meta import CheckpointMeta, audio_hashes
 
+CLASSIFIER, ABOUT = "classifier.npz", "classifier.json"
+SPECIFICITIES = (0.5, 0.8, 0.9, 0.95)
 KEY = "outcome.txt"  # beside a trained encoder: the key of the run that trained it
 
 
@@ -34,8 +44,11 @@ def save_trained(
         return
     shutil.rmtree(folder, ignore_errors=True)
     network = objective.classifier
+    encoder = network["encoder"]
+    if isinstance(encoder, PrecomputedEncoder):  # it never changed, and was not trained with
+        encoder = task.encoder(PROTOCOLS[mode].weights, 0).module
     meta = trained_meta(mode, task, int(predictions.chosen["step"]))
-    save_model(folder, {"encoder": network["encoder"]}, meta)
+    save_model(folder, {"encoder": encoder}, meta)
     head = nnx.to_pure_dict(nnx.state(network["head"]))
     arrays = {
         "kernel": head["out"]["kernel"],
@@ -43,9 +56,35 @@ def save_trained(
         "mean": head["mean"],
         "std": head["std"],
     }
-    classes = np.array(task.corpus.classes)
-    np.savez(folder / "classifier.npz", allow_pickle=False, classes=classes, **arrays)
+    np.savez(folder / CLASSIFIER, allow_pickle=False, **arrays)
+    save_json(folder / ABOUT, about_classifier(task, predictions))
     (folder / KEY).write_text(key, encoding="utf-8")  # last: it vouches for the rest
+
+
+def about_classifier(task: EvaluationTask, predictions: Predictions) -> dict[str, Any]:
+    """Describes a classifier: classes, and what validation chose to make decisions by.
+
+    Recalibration and thresholds are fitted on validation alone. Thresholds are cuts on the
+    recording's recalibrated probability of each class against the rest, by the specificity that
+    they keep on validation.
+    """
+    val, corpus = predictions.val, task.corpus
+    change = fit_recalibration(val)
+    fair = Scored.of(recalibrated(val.scores, change), val.labels, val.groups)
+    thresholds: dict[str, dict[str, float]] = {}
+    for index, name in enumerate(corpus.classes):
+        for specificity in SPECIFICITIES:
+            with contextlib.suppress(UserError):  # validation lacks the class, or all others
+                cut = choose_threshold(fair, positive=index, specificity=specificity)
+                thresholds.setdefault(name, {})[f"{specificity:g}"] = min(cut.value, 1.0)
+    return {
+        "classes": corpus.classes,
+        "temperature": change.temperature,
+        "class_bias": [float(x) for x in change.bias],
+        "thresholds": thresholds,
+        "validation": {"recordings": len(val.labels), "groups": len(set(val.groups))},
+        "licence": corpus.sets[0].info["licence"],
+    }
 
 
 def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:

@@ -25,7 +25,8 @@ class TransferSettings(EvaluationSettings):
       seed: First seed.
       seeds: Number of seeds; a protocol that gives the same with every seed runs once.
       modes: Names of protocols; see `cryjax.evaluate.protocols`.
-      save_best: Whether encoders that a protocol trained are written to `best/`, as checkpoints.
+      save_best: Whether classifiers that a protocol trained are written to `best/`, each with its
+        encoder, for `cryjax.load` and `cryjax predict`.
       clinical: What is reported besides the metrics.
     """
 
@@ -45,7 +46,7 @@ class TransferSettings(EvaluationSettings):
             "scratch",
         )
     )
-    save_best: bool = False
+    save_best: bool = free(True)
     clinical: ClinicalSettings = free(ClinicalSettings())
 
     def __post_init__(self):

@@ -16,8 +16,8 @@ from hostile import doubtful, malformed
 from cryjax.audio import AudioError, read
 from cryjax.audio.decode import DecodeLimits
 from cryjax.data.manifest import Clip
+from cryjax.data.workers import Workers
 from data_prep.main import prepare
-from data_prep.workers import Workers
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CAP_BYTES = 1 << 30

@@ -18,7 +18,7 @@ def _whole_network(kind: type[FromScratch], label: str, **method: Any) -> FromSc
         weights="random",
         rule="scratch",
         trains_what="all",
-        saves_encoder=True,
+        keeps=True,
         **method,
     )
 
@@ -54,7 +54,10 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         "logistic regression on representations of fresh weights", weights="random"
     ),
     "linear": Probe(
-        "a linear classifier on frozen representations", rule="linear", fresh="random_linear"
+        "a linear classifier on frozen representations",
+        rule="linear",
+        keeps=True,
+        fresh="random_linear",
     ),
     "random_linear": Probe(
         "a linear classifier on representations of fresh weights", weights="random", rule="linear"
@@ -63,7 +66,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         "a linear classifier with the encoder's batch normalisation adapted",
         rule="linear_bn",
         trains_what="head_and_norms",
-        saves_encoder=True,
+        keeps=True,
         fresh="random_linear_bn",
     ),
     "random_linear_bn": Probe(
@@ -76,7 +79,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         "a fine-tuned encoder",
         rule="finetune",
         trains_what="all",
-        saves_encoder=True,
+        keeps=True,
         fresh="scratch",
     ),
     "scratch": _whole_network(FromScratch, "a network trained from scratch"),

@@ -43,7 +43,7 @@ class EvaluationProtocol(abc.ABC):
       deterministic: Whether every seed gives the same result when all labels are visible, so that
         one run is enough.
       trains: Whether it trains step by step and so has curves.
-      saves_encoder: Whether it trains an encoder that is worth keeping.
+      keeps: Whether what it trains is worth keeping: an encoder, or a classifier on one.
       fresh: Name of the protocol that does the same with fresh weights; "" where there is none.
     """
 
@@ -51,7 +51,7 @@ class EvaluationProtocol(abc.ABC):
     weights: str = "pretrained"
     deterministic: bool = False
     trains: bool = False
-    saves_encoder: bool = False
+    keeps: bool = False
     fresh: str = ""
 
     @abc.abstractmethod

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from cryjax.data.manifest import Clip
-from data_prep.clip import Prepared
+from cryjax.data.preparation import Prepared
 
 MEMORY_BYTES = 8 << 30  # address space of a worker
 SECONDS = 300  # that one clip may take

@@ -1,0 +1,35 @@
+"""cryjax: encoders put to use from the shell.
+
+    cryjax embed MODEL RECORDINGS...      representations of every window
+    cryjax predict MODEL RECORDINGS...    scores, decisions and events
+    cryjax search MODEL EMBEDDINGS...     the windows most like a clip
+    cryjax train --config=FILE ...        python -m cryjax.main
+    cryjax prepare --corpus=NAME ...      python -m data_prep.main
+
+`cryjax COMMAND --help` tells more.
+"""
+
+import importlib
+import runpy
+import sys
+
+COMMANDS = ("embed", "predict", "search")
+OTHERS = {"train": "cryjax.main", "prepare": "data_prep.main"}
+
+
+def main() -> int:
+    """Runs a command; returns its status."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in COMMANDS:
+        return importlib.import_module(f"cryjax.deploy.{name}").main(rest)
+    if name in OTHERS:
+        sys.argv = [f"cryjax {name}", *rest]
+        runpy.run_module(OTHERS[name], run_name="__main__", alter_sys=True)
+        return 0
+    asked = name in ("--help", "-h", "help")
+    print(__doc__ if asked else f"cryjax: there is no command {name!r}\n\n{__doc__}")
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

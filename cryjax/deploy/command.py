@@ -1,0 +1,67 @@
+"""What the commands share: their arguments, their errors, and where a stopped one continues."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Callable
+
+from cryjax.deploy.recordings import Job, find
+from cryjax.encoder import Encoder
+from cryjax.errors import UserError
+
+
+def add_recordings(parser: argparse.ArgumentParser, out: str) -> None:
+    """Adds model, recordings, --out, --workers and --part."""
+    parser.add_argument("model", metavar="MODEL", help="folder of an encoder or classifier")
+    parser.add_argument("recordings", metavar="RECORDINGS", nargs="+", help="folders, files, CSVs")
+    parser.add_argument("--out", default=out, help="what is written (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes that decode (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--part",
+        default="0/1",
+        help="i/n: every n-th recording from the i-th on, for n machines (default: %(default)s)",
+    )
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """Reads i/n.
+
+    Raises:
+      UserError: It is not of that form.
+    """
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise UserError(f"--part must be i/n with 0 <= i < n, got {text!r}")
+    return int(index), int(count)
+
+
+def job_of(encoder: Encoder, asked: argparse.Namespace) -> Job:
+    """Makes the job of a command; what is done of it is kept beside --out."""
+    from cryjax.train import mesh
+
+    mesh.keep_compiled()
+    if asked.workers < 1:
+        raise UserError(f"--workers must be at least 1, got {asked.workers}")
+    out = pathlib.Path(asked.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    kept = out.with_name(out.name + ".unfinished")
+    clips = find(asked.recordings)
+    return Job(encoder, clips, kept, workers=asked.workers, part=part_of(asked.part))
+
+
+def answer(run: Callable[[], None]) -> int:
+    """Runs a command; a refusal is printed in one line and gives status 1."""
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)  # Orbax warns of what only training checkpoints hold
+    try:
+        run()
+    except (UserError, OSError) as error:
+        print(f"cryjax: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cryjax: stopped; the same command continues", file=sys.stderr)
+        return 130
+    return 0

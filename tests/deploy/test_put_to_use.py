@@ -1,0 +1,258 @@
+"""Encoders put to use: the same numbers as in evaluation, from any recording, stopped or not."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+import cryjax
+from configs import transfer
+from cryjax.data.corpus import open_corpus
+from cryjax.deploy import cli, embed, predict, recordings, search
+from cryjax.deploy.classifier import Classifier
+from cryjax.deploy.recordings import Job, find
+from cryjax.encoder import load
+from cryjax.evaluate.embeddings import embed as embed_corpus
+from cryjax.tasks import transfer as transfer_task
+
+
+@pytest.fixture(scope="module")
+def judged(smoke, trained, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("judged")
+    settings = smoke(transfer, checkpoint=str(trained), modes="linear,finetune", seeds=1)
+    transfer_task.run(settings, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def sources(prepared):
+    """The recordings of the small corpus."""
+    return prepared.parent
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("mode", ["linear", "finetune"])
+def test_a_kept_classifier_says_what_the_evaluation_said(judged, sources, mode):
+    model = cryjax.load(judged / "best" / f"{mode}-seed0")
+    assert isinstance(model, Classifier)
+    assert model.classes == ["noise", "tone"]
+    rows = [r for r in rows_of(judged / "predictions.csv") if r["mode"] == mode]
+    assert rows
+    for row in rows:
+        wave, rate = soundfile.read(sources / row["path"], dtype="float32")
+        scores = model.predict(wave, sample_rate_hz=rate)
+        assert scores.windows.shape == (len(scores.start_s), 2)
+        expected = [float(row["p_noise"]), float(row["p_tone"])]
+        np.testing.assert_allclose(scores.windows.mean(axis=0), expected, atol=2e-4)
+        assert scores.recording.sum() == pytest.approx(1)
+
+
+def test_thresholds_are_those_of_validation(judged):
+    model = cryjax.load(judged / "best" / "linear-seed0")
+    assert 0 <= model.threshold("tone", 0.5) <= model.threshold("tone", 0.95) <= 1
+    with pytest.raises(ValueError, match="there is no class 'tine'; there are noise, tone"):
+        model.threshold("tine")
+    with pytest.raises(ValueError, match=r"specificity 0.123 is stored; there are: 0.5, 0.8"):
+        model.threshold("tone", 0.123)
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign"])
+def test_a_damaged_classifier_is_refused_by_name(judged, tmp_path, damage):
+    import shutil
+
+    folder = shutil.copytree(judged / "best" / "linear-seed0", tmp_path / "m")
+    path = folder / "classifier.npz"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        with np.load(path) as kept:
+            np.savez(path, **dict(kept) | {"kernel": np.zeros((3, 2))})
+    with pytest.raises(ValueError, match="classifier.npz is damaged|do not belong together"):
+        cryjax.load(folder)
+
+
+def test_embed_gives_what_the_evaluation_embedded(trained, sources, prepared, tmp_path):
+    """From the recording through decoding and log-mel, and from the shards."""
+    out = tmp_path / "e.npz"
+    assert embed.main([str(trained), str(sources), f"--out={out}", "--workers=1"]) == 0
+    made = embed.load_embeddings(out)
+    encoder, corpus = load(trained), open_corpus([str(prepared)])
+    known = embed_corpus(encoder, corpus, np.arange(len(corpus.clips)), encoder.windows)
+    for number, clip in enumerate(corpus.clips):
+        mine = made.h[made.path == str(sources / clip.path)]
+        theirs = known.h[known.window_to_clip == number]
+        np.testing.assert_allclose(mine, theirs, atol=1e-4, rtol=1e-4)
+    assert not out.with_name("e.npz.unfinished").exists()
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npz", ".csv"])
+def test_stopped_and_started_again_the_bytes_are_the_same(
+    trained, sources, tmp_path, monkeypatch, ending
+):
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow", reason="an extra")
+    monkeypatch.setattr(recordings, "WINDOWS_AT_ONCE", 16)
+    whole, again = tmp_path / f"whole{ending}", tmp_path / f"again{ending}"
+    assert embed.main([str(trained), str(sources), f"--out={whole}", "--workers=1"]) == 0
+    encode, made = recordings._encode, []
+
+    def stopping(*arguments):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(encode(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(recordings, "_encode", stopping)
+    command = [str(trained), str(sources), f"--out={again}", "--workers=1"]
+    assert embed.main(command) == 130
+    assert not again.exists()
+    monkeypatch.setattr(recordings, "_encode", encode)
+    assert embed.main(command) == 0
+    assert again.read_bytes() == whole.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Recordings as they come: rates, channels, depths, lengths, names, links, and bad ones."""
+    folder, rng = tmp_path_factory.mktemp("odd"), np.random.default_rng(0)
+    for name, rate, channels, subtype, seconds in (
+        ("mono 8k.wav", 8000, 1, "PCM_16", 1.0),
+        ("stéréo.wav", 44_100, 2, "PCM_24", 1.3),
+        ("eight.wav", 22_050, 1, "PCM_U8", 1.0),
+        ("short.flac", 16_000, 1, "PCM_16", 0.1),
+        ("high.wav", 192_000, 1, "PCM_16", 0.5),
+    ):
+        wave = 0.1 * rng.normal(size=(int(rate * seconds), channels))
+        soundfile.write(folder / name, wave, rate, subtype=subtype)
+    (folder / "link.wav").symlink_to(folder / "eight.wav")
+    (folder / "text.wav").write_text("hello")
+    (folder / "empty.ogg").write_bytes(b"")
+    (folder / "notes.txt").write_text("not audio")
+    return folder
+
+
+def test_odd_recordings_are_embedded_or_quarantined_one_by_one(trained, odd, tmp_path):
+    out = tmp_path / "e.npz"
+    assert embed.main([str(trained), str(odd), f"--out={out}", "--workers=2"]) == 0
+    made = embed.load_embeddings(out)
+    good = {"mono 8k.wav", "stéréo.wav", "eight.wav", "short.flac", "high.wav", "link.wav"}
+    assert {name.rpartition("/")[2] for name in made.path} == good
+    bad = {row["path"].rpartition("/")[2] for row in rows_of(tmp_path / "e.npz.quarantine.csv")}
+    assert bad == {"text.wav", "empty.ogg"}
+    assert np.isfinite(made.h).all()
+    short = made.path == str(odd / "short.flac")
+    assert made.end_s[short] == pytest.approx(0.1)
+    same = [made.h[made.path == str(odd / name)] for name in ("eight.wav", "link.wav")]
+    np.testing.assert_array_equal(*same)
+
+
+def test_a_long_recording_is_read_in_stretches(trained, tmp_path, monkeypatch):
+    """Times run on; all but the windows at the edges are those of the recording in one piece."""
+    rate, rng = 8000, np.random.default_rng(0)
+    soundfile.write(tmp_path / "long.wav", 0.1 * rng.normal(size=40 * rate), rate)
+    encoder, clips = load(trained), find([str(tmp_path / "long.wav")])
+    monkeypatch.setattr(recordings, "STRETCH_S", 15.0)
+    parts = [part for part, _ in Job(encoder, clips, tmp_path / "job", workers=1)]
+    starts = np.concatenate([part.start_s for part in parts])
+    assert (np.diff(starts) > 0).all()
+    assert starts[-1] < 40
+    ends = np.concatenate([part.end_s for part in parts])
+    assert ends.max() == pytest.approx(40, abs=0.05)
+    assert {15.0, 30.0} <= set(starts.tolist())
+
+
+def test_parts_together_are_the_whole(trained, sources, tmp_path):
+    encoder, clips = load(trained), find([str(sources)])
+    whole = {p for part, _ in Job(encoder, clips, tmp_path / "a", workers=1) for p in part.path}
+    halves = [
+        {
+            p
+            for part, _ in Job(encoder, clips, tmp_path / f"b{i}", workers=1, part=(i, 2))
+            for p in part.path
+        }
+        for i in (0, 1)
+    ]
+    assert halves[0] | halves[1] == whole
+    assert not halves[0] & halves[1]
+
+
+def test_an_empty_match_or_an_encoder_alone_is_an_error(trained, tmp_path, capsys):
+    assert embed.main([str(trained), f"{tmp_path}/*.wav", f"--out={tmp_path}/e.npz"]) == 1
+    assert "names no recording" in capsys.readouterr().err
+    assert embed.main([str(trained), str(tmp_path), f"--out={tmp_path}/e.txt"]) == 1
+    assert "--out must end in .parquet, .npz, .csv" in capsys.readouterr().err
+    assert predict.main([str(trained), str(tmp_path), f"--out={tmp_path}/s.csv"]) == 1
+    assert "an encoder without a classifier" in capsys.readouterr().err
+    assert embed.main([str(tmp_path), str(tmp_path)]) == 1
+    assert "cryjax:" in capsys.readouterr().err
+
+
+def test_predict_writes_windows_recordings_and_events(judged, sources, tmp_path, capsys):
+    model, out = judged / "best" / "finetune-seed0", tmp_path / "s.csv"
+    command = [str(model), str(sources), f"--out={out}", "--workers=1", "--threshold=0.5"]
+    assert predict.main([*command, "--format=csv,audacity,raven"]) == 0
+    said = capsys.readouterr().out
+    whole = rows_of(tmp_path / "s.recordings.csv")
+    assert len(whole) == 36
+    assert {"path", "noise", "tone", "is tone"} == set(whole[0])
+    for row in whole:
+        assert (float(row["tone"]) >= 0.5) == (row["is tone"] == "True")
+    assert f"{sum(r['is tone'] == 'True' for r in whole)} of 36 recordings are 'tone'" in said
+    events = rows_of(tmp_path / "s.events.csv")
+    assert len(list((tmp_path / "s").glob("*.selections.txt"))) == len({e["path"] for e in events})
+    windows = rows_of(out)
+    for event in events:
+        mine = [w for w in windows if w["path"] == event["path"]]
+        assert max(float(w["tone"]) for w in mine) >= 0.5
+
+
+def test_events_join_adjacent_windows_with_hysteresis():
+    start = np.arange(8.0)
+    scores = np.array([0.1, 0.45, 0.6, 0.42, 0.3, 0.9, 0.41, 0.2])
+    found = predict.events_of(start, start + 1, scores, 0.5, 0)
+    assert [(e.start_s, e.end_s, e.score) for e in found] == [(2, 4, 0.6), (5, 7, 0.9)]
+    assert predict.events_of(start, start + 1, scores, 0.5, 2.5) == []
+    apart = predict.events_of(3 * start, 3 * start + 1, np.full(8, 0.9), 0.5, 0)
+    assert len(apart) == 8
+
+
+def test_search_finds_the_clip_itself_first(trained, sources, tmp_path, capsys):
+    out = tmp_path / "e.npz"
+    embed.main([str(trained), str(sources), f"--out={out}", "--workers=1"])
+    capsys.readouterr()
+    like = ["--like", str(sources / "4.wav"), "--count=3"]
+    assert search.main([str(trained), str(out), *like]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert lines[1].endswith("/4.wav")
+    assert float(lines[1].split()[0]) >= float(lines[3].split()[0])
+    (tmp_path / "bad.npz").write_bytes(b"x")
+    assert search.main([str(trained), str(tmp_path / "bad.npz"), *like]) == 1
+    rng = np.random.default_rng(0)
+    h, query = rng.normal(size=(1000, 8)), rng.normal(size=8)
+    rows, cosines = search.nearest(query, h, 10)
+    true = h @ query / np.linalg.norm(h, axis=1) / np.linalg.norm(query)
+    np.testing.assert_array_equal(rows, np.argsort(-true)[:10])
+    np.testing.assert_allclose(cosines, np.sort(true)[::-1][:10])
+
+
+def test_the_command_knows_its_names(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cryjax", "--help"])
+    assert cli.main() == 0
+    assert "cryjax predict MODEL RECORDINGS" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["cryjax", "predikt"])
+    assert cli.main() == 2
+    assert "there is no command 'predikt'" in capsys.readouterr().out
+
+
+def test_what_is_kept_says_what_it_was_chosen_on(judged):
+    about = json.loads((judged / "best" / "linear-seed0" / "classifier.json").read_text())
+    assert about["classes"] == ["noise", "tone"]
+    assert about["validation"]["recordings"] > 0
+    assert about["licence"]
