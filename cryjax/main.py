@@ -36,6 +36,9 @@ _COUNT = flags.DEFINE_integer(
 _INDEX = flags.DEFINE_integer(
     "process_id", None, "Number of this process; with --coordinator_address."
 )
+_NAMES = flags.DEFINE_bool(
+    "names", False, "Name groups and recordings in reports, instead of by short hashes."
+)
 TRY_AGAIN = 75  # sysexits.h: temporary failure
 MANY_PROCESSES = ("pretrain",)  # tasks that may be spread; the others are small
 EMBEDDED = "synthetic"  # beginning of the names of corpora made by code
@@ -138,6 +141,14 @@ def _prepare_corpus(folder: pathlib.Path, recordings: pathlib.Path, how: dict[st
     prepare(corpus, str(source), str(folder), **how)
 
 
+def show_names(values: Any) -> None:
+    """Sets `clinical.names` wherever a config has it."""
+    for key, value in values.items() if isinstance(values, dict) else ():
+        if key == "clinical":
+            value["names"] = True
+        show_names(value)
+
+
 def _embedded(name: str, root: str) -> str:
     if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
         return name
@@ -171,6 +182,8 @@ def _main(argv: Sequence[str]) -> None:
         _prepare_devices(config["task"], bool(config.get("deterministic")))
         with mesh.main_first():
             config = with_embedded(with_corpora(config))
+        if _NAMES.value:
+            show_names(config)
         task = importlib.import_module(name)
         workdir = pathlib.Path(_WORKDIR.value)
         with hold(workdir / ".lock") if mesh.processes()[0] == 0 else contextlib.nullcontext():

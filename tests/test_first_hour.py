@@ -68,15 +68,17 @@ def walked(hospital, tmp_path_factory):
     step(*train, "--config.data.frames=24", "--config.data.hop_frames=24")
     judge = ["--config=configs/transfer.py", f"--workdir={work}/judged", "--config.seeds=1"]
     judge += [f"--config.checkpoint={work}/run", f"--config.data.dirs={work}/mine"]
-    judge += ["--config.modes=majority,mel_statistics,knn,logistic"]
-    step(*judge)
+    judge += ["--config.modes=majority,mel_statistics,knn,logistic,linear"]
+    step(*judge, "--config.probe.linear.steps=20")
+    model, new = f"{work}/judged/best/linear-seed0", f"--out={work}/scores.csv"
+    step("predict", model, hospital / "0.wav", new, "--workers=1", module="cryjax.deploy.cli")
     return work, said
 
 
 def test_the_hospital_comes_from_its_spreadsheet_to_a_report(walked):
     work, said = walked
-    refused, prepared, audited, trained, judged = said
-    assert "which of Datei, Diagnose, Patient ID, Site names the files?" in refused
+    refused, prepared, audited, trained, judged, scored = said
+    assert "which of Datei, Diagnose, Patient ID, site names the files?" in refused
     assert "--columns=path:NAME,group:Patient ID" in refused
     assert len(refused.splitlines()) == 1
     assert "read as Windows-1252" in prepared or "separated by ';'" in prepared
@@ -87,12 +89,18 @@ def test_the_hospital_comes_from_its_spreadsheet_to_a_report(walked):
         f"next: python -m cryjax.main --config=configs/transfer.py --workdir={work}/run" in trained
     )
     lines = judged.splitlines()
-    assert any(line.startswith("fit 4 of 4: logistic seed 0") for line in lines)
+    assert "of 1 recordings are 'krank' at a threshold of" in scored
+    assert (work / "scores.recordings.csv").exists()
     assert any(line.startswith("audit: OK") for line in lines)
     assert any(
         re.search(r"0 of \d groups; by identical audio 0 of \d+ test", line) for line in lines
     )
-    assert lines[-2].startswith(f"report: {work}/judged/report.html")
+    assert lines[-3].startswith(f"report: {work}/judged/report.html")
+    assert (
+        lines[-1]
+        == f"next: cryjax predict {work}/judged/best/linear-seed0 RECORDINGS --out=scores.csv"
+    )
+    assert "fit 5 of 5" in judged
     assert sum(len(text.splitlines()) for text in said) < 200
     page = (work / "judged" / "report.html").read_text()
     assert "a group is one patient id" in page

@@ -176,7 +176,7 @@ def _map(parts: ReportParts) -> str:
     fold = f" of fold {task.fold}" if len(parts.tasks) > 1 else ""
     caption = (
         f"PCA of the test recordings' mean embedding{fold} by {parts.encoder}; colours are "
-        "classes. Groups and recordings are named by hashes; clinical.names=true shows names."
+        "classes. Groups and recordings are named by hashes; --names shows names."
     )
     return html.figured(drawing, caption)
 

@@ -184,3 +184,5 @@ def publish(
         f"report: {page.write(workdir, parts)}\n"
         f"numbers: results.md, results.csv, metrics.json and predictions.csv in {workdir}"
     )
+    if kept := sorted(workdir.glob("**/best/linear*-seed*")):
+        print(f"next: cryjax predict {kept[0]} RECORDINGS --out=scores.csv")
