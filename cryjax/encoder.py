@@ -107,7 +107,7 @@ class Encoder:
           (windows, features) float32 representations, and (windows,) start of each in seconds.
         """
         wave = resample(np.asarray(wave, np.float32), sample_rate_hz, self.spec.sample_rate_hz)
-        mel = self._logmel(wave).astype(np.float16)  # as shards store it
+        mel = self.logmel(wave).astype(np.float16)  # as shards store it
         lengths = np.array([len(mel)])
         frames, (part,) = ArrayFrames(mel, lengths), cut(lengths, self.windows)
         h, _ = over_windows(*self._forward, frames, np.zeros(1, int), lengths, self.windows)
@@ -115,7 +115,8 @@ class Encoder:
         return h, part.starts / rate if rate else np.zeros(len(h))
 
     @functools.cached_property
-    def _logmel(self) -> Callable[[np.ndarray], np.ndarray]:
+    def logmel(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Function from (samples,) at the spec's rate to (frames, mels) log-mel."""
         return make_logmel(self.spec)
 
     @functools.cached_property

@@ -151,7 +151,10 @@ class Job:
       clips: Recordings, from `find`.
       workdir: Folder of what is done so far; it belongs to this encoder and these recordings.
       workers: Processes that decode.
-      part: (index, count): every count-th batch of stretches from the index on.
+      part: (index, count): every count-th recording from the index on.
+
+    Attributes:
+      stretches: What is embedded, in order.
     """
 
     def __init__(
@@ -166,8 +169,8 @@ class Job:
         self.encoder, self.workdir, self._workers = encoder, workdir, workers
         index, count = part
         mine = [clip for number, clip in enumerate(clips) if number % count == index]
-        self._stretches = [piece for clip in mine for piece in _stretches(clip)]
-        names = [(c.path, c.start_s, c.end_s, _changed_at(c.path)) for c in self._stretches]
+        self.stretches = [piece for clip in mine for piece in _stretches(clip)]
+        names = [(c.path, c.start_s, c.end_s, _changed_at(c.path)) for c in self.stretches]
         about = json.dumps([encoder.fingerprint, str(encoder.windows), names])
         self._key = hashlib.sha256(about.encode(errors="replace")).hexdigest()
 
@@ -178,9 +181,9 @@ class Job:
         for held_count, embedded, bad in done:
             first += held_count
             yield embedded, bad
-        todo = self._stretches[first:]
+        todo = self.stretches[first:]
         if done and todo:
-            print(f"{first} of {len(self._stretches)} stretches are done already", file=sys.stderr)
+            print(f"{first} of {len(self.stretches)} stretches are done already", file=sys.stderr)
         if not todo:
             return
         forward = make_forward(self.encoder.network, lambda m, mel: m(mel))

@@ -91,14 +91,25 @@ def test_embed_gives_what_the_evaluation_embedded(trained, sources, prepared, tm
     assert not out.with_name("e.npz.unfinished").exists()
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".npz", ".csv"])
-def test_stopped_and_started_again_the_bytes_are_the_same(
-    trained, sources, tmp_path, monkeypatch, ending
-):
-    if ending == ".parquet":
-        pytest.importorskip("pyarrow", reason="an extra")
+def test_every_ending_holds_the_same_windows(trained, sources, tmp_path):
+    pytest.importorskip("pyarrow", reason="an extra")
+    made = {}
+    for ending in (".npz", ".parquet", ".csv"):
+        out = tmp_path / f"e{ending}"
+        three = [str(sources / f"{i}.wav") for i in range(3)]
+        assert embed.main([str(trained), *three, f"--out={out}", "--workers=1"]) == 0
+        made[ending] = out
+    a, b = (embed.load_embeddings(made[ending]) for ending in (".npz", ".parquet"))
+    for ours, theirs in zip(a, b, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    rows = rows_of(made[".csv"])
+    assert [row["path"] for row in rows] == a.path.tolist()
+    np.testing.assert_allclose([float(row["0"]) for row in rows], a.h[:, 0], rtol=1e-5)
+
+
+def test_stopped_and_started_again_the_bytes_are_the_same(trained, sources, tmp_path, monkeypatch):
     monkeypatch.setattr(recordings, "WINDOWS_AT_ONCE", 16)
-    whole, again = tmp_path / f"whole{ending}", tmp_path / f"again{ending}"
+    whole, again = tmp_path / "whole.npz", tmp_path / "again.npz"
     assert embed.main([str(trained), str(sources), f"--out={whole}", "--workers=1"]) == 0
     encode, made = recordings._encode, []
 
@@ -169,17 +180,11 @@ def test_a_long_recording_is_read_in_stretches(trained, tmp_path, monkeypatch):
 
 def test_parts_together_are_the_whole(trained, sources, tmp_path):
     encoder, clips = load(trained), find([str(sources)])
-    whole = {p for part, _ in Job(encoder, clips, tmp_path / "a", workers=1) for p in part.path}
-    halves = [
-        {
-            p
-            for part, _ in Job(encoder, clips, tmp_path / f"b{i}", workers=1, part=(i, 2))
-            for p in part.path
-        }
-        for i in (0, 1)
-    ]
-    assert halves[0] | halves[1] == whole
-    assert not halves[0] & halves[1]
+    whole = Job(encoder, clips, tmp_path).stretches
+    halves = [Job(encoder, clips, tmp_path, part=(i, 2)).stretches for i in (0, 1)]
+    assert sorted(c.path for half in halves for c in half) == sorted(c.path for c in whole)
+    assert len(whole) == 36
+    assert all(len(half) == 18 for half in halves)
 
 
 def test_an_empty_match_or_an_encoder_alone_is_an_error(trained, tmp_path, capsys):

@@ -202,7 +202,7 @@ def test_a_diverged_run_is_counted_and_left_out():
     assert row["auc"]["mean"] == pytest.approx(score(scored)["auc"])
     assert mode_cell(row) == "linear (1 of 3 runs diverged)"
     (row,) = summarise(outcomes[1:2])
-    assert cell(row["auc"]) == "-"
+    assert cell(row["auc"]) == "—"
 
 
 def test_one_fit_is_one_fit_and_has_no_spread():

@@ -97,7 +97,7 @@ def test_the_practical_validates_each_epoch_by_patient(smoke, tmp_path):
     assert best.meta.step in (steps, 2 * steps)
     assert best.features == 16
     with np.load(tmp_path / "best" / "scratch-seed0" / "classifier.npz") as head:
-        assert (head["kernel"].shape, list(head["classes"])) == ((16, 2), ["noise", "tone"])
+        assert head["kernel"].shape == (16, 2)
     checkpoint = str(tmp_path / "best" / "scratch-seed0")
     again = smoke(transfer, checkpoint=checkpoint, modes="knn", **{"data.frames": None})
     task.run(again, tmp_path / "again")

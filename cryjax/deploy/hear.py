@@ -1,0 +1,93 @@
+"""The interface of HEAR 2021 (Turian et al. 2022): load_model and two ways to embed.
+
+Audio is (sounds, samples) at the model's rate, of numpy or torch; embeddings come back as the same.
+Source: https://hearbenchmark.com/hear-api.html. With torch installed, hear-validator runs on it:
+`hear-validator cryjax.deploy.hear --model runs/mine`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from cryjax.data.cache import ArrayFrames
+from cryjax.data.windows import Windows
+from cryjax.encoder import Encoder, load, make_forward, over_windows
+from cryjax.errors import UserError
+
+STEP_MS = 50.0  # between timestamps, or less
+
+
+class HearModel:
+    """An encoder as HEAR wants it.
+
+    Attributes:
+      sample_rate: Rate of the audio in Hz.
+      scene_embedding_size: Length of an embedding of a whole sound.
+      timestamp_embedding_size: Length of an embedding at a time.
+    """
+
+    def __init__(self, encoder: Encoder):
+        self.encoder = encoder
+        self.sample_rate = encoder.spec.sample_rate_hz
+        self.scene_embedding_size = self.timestamp_embedding_size = encoder.features
+        self._forward = make_forward(encoder.network, lambda m, mel: m(mel))
+
+    def windows_of(self, wave: np.ndarray, hop_frames: int) -> np.ndarray:
+        """Embeds (samples,) audio by windows of the encoder's length, `hop_frames` apart."""
+        mel = self.encoder.logmel(wave).astype(np.float16)  # as shards store it
+        lengths = np.array([len(mel)])
+        windows = Windows(self.encoder.meta.frames, hop_frames, "dropped")
+        frames = ArrayFrames(mel, lengths)
+        return over_windows(*self._forward, frames, np.zeros(1, int), lengths, windows)[0]
+
+
+def load_model(model_file_path: str = "") -> HearModel:
+    """Loads the encoder of a folder."""
+    return HearModel(load(model_file_path))
+
+
+def _sounds(audio: Any) -> np.ndarray:
+    array = np.asarray(audio.detach().cpu() if hasattr(audio, "detach") else audio, np.float32)
+    if array.ndim != 2:
+        raise UserError(f"audio must be (sounds, samples), got {array.shape}")
+    return array
+
+
+def _like(audio: Any, array: np.ndarray) -> Any:
+    """Returns an array as the library of the audio has them."""
+    if not hasattr(audio, "detach"):
+        return array
+    import torch  # pyright: ignore[reportMissingImports]
+
+    return torch.from_numpy(array).to(audio.device)
+
+
+def get_scene_embeddings(audio: Any, model: HearModel) -> Any:
+    """Computes (sounds, size) embeddings of whole sounds: the mean over windows."""
+    hop = model.encoder.meta.hop_frames
+    rows = [model.windows_of(wave, hop).mean(axis=0) for wave in _sounds(audio)]
+    return _like(audio, np.stack(rows).astype(np.float32))
+
+
+def get_timestamp_embeddings(audio: Any, model: HearModel) -> tuple[Any, Any]:
+    """Computes embeddings at evenly spaced times.
+
+    Each is of a window around its time; a sound is continued by zeros beyond its ends.
+
+    Returns:
+      (sounds, times, size) embeddings and (sounds, times) times in milliseconds.
+    """
+    encoder, sounds = model.encoder, _sounds(audio)
+    spec = encoder.spec
+    if not spec.frames_per_s:
+        raise UserError(f"the spec {spec.name} resizes recordings in time: it has no timestamps")
+    hop = max(1, int(STEP_MS / 1000 * spec.frames_per_s))
+    half = encoder.meta.frames * spec.hop_samples // 2
+    padded = np.pad(sounds, ((0, 0), (half, half)))
+    made = np.stack([model.windows_of(wave, hop) for wave in padded]).astype(np.float32)
+    step_ms = 1000 * hop / spec.frames_per_s
+    duration_ms = 1000 * sounds.shape[1] / model.sample_rate
+    times = np.arange(made.shape[1], dtype=np.float32) * step_ms
+    kept = times <= duration_ms
+    times = np.broadcast_to(times[kept], (len(sounds), int(kept.sum()))).copy()
+    return _like(audio, made[:, kept]), _like(audio, times)

@@ -1,0 +1,99 @@
+"""Interfaces of others: scikit-learn's transformer and HEAR's functions."""
+
+import pickle
+
+import numpy as np
+import pytest
+import soundfile
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cryjax.deploy import hear
+from cryjax.deploy.sklearn import Embedder
+from cryjax.encoder import load
+
+
+@pytest.fixture(scope="module")
+def recordings_of(prepared):
+    """Paths, labels and groups of the small corpus."""
+    paths = [str(prepared.parent / f"{i}.wav") for i in range(36)]
+    return paths, np.arange(36) % 2, np.arange(36) // 3
+
+
+def test_a_pipeline_is_cross_validated_by_groups(trained, recordings_of):
+    paths, labels, groups = recordings_of
+    pipeline = make_pipeline(Embedder(str(trained)), StandardScaler(), LogisticRegression())
+    folds = GroupKFold(3)
+    scores = cross_val_score(pipeline, paths, labels, groups=groups, cv=folds)
+    assert scores.mean() > 0.8  # tones and noises
+
+
+def test_paths_and_waveforms_give_the_encoders_mean(trained, recordings_of):
+    paths, *_ = recordings_of
+    wave, rate = soundfile.read(paths[0], dtype="float32")
+    expected = load(trained).embed(wave, sample_rate_hz=rate)[0].mean(axis=0)
+    made = Embedder(str(trained)).fit_transform(paths[:2])
+    assert made.shape == (2, len(expected))
+    np.testing.assert_allclose(made[0], expected, rtol=1e-5, atol=1e-6)
+    (again,) = Embedder(str(trained), sample_rate_hz=rate).transform([wave])
+    np.testing.assert_allclose(again, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="needs sample_rate_hz"):
+        Embedder(str(trained)).transform([wave])
+    with pytest.raises(ValueError, match="nothing.wav"):
+        Embedder(str(trained)).transform(["nothing.wav"])
+
+
+def test_it_is_cloned_and_pickled_by_its_folder(trained, recordings_of):
+    paths, *_ = recordings_of
+    embedder = Embedder(str(trained)).fit(paths)
+    made = embedder.transform(paths[:1])
+    data = pickle.dumps(embedder)
+    assert len(data) < 2000  # no weights
+    np.testing.assert_array_equal(pickle.loads(data).transform(paths[:1]), made)
+    copy = clone(embedder).set_params(sample_rate_hz=8000)
+    assert copy.get_params() == {"model": str(trained), "sample_rate_hz": 8000}
+    assert list(embedder.get_feature_names_out())[:2] == ["h0", "h1"]
+    with pytest.raises(FileNotFoundError):
+        Embedder("nowhere").fit(paths)
+
+
+def test_hear_gives_scenes_and_evenly_spaced_times(trained):
+    model = hear.load_model(str(trained))
+    assert model.sample_rate == model.encoder.spec.sample_rate_hz
+    rng, seconds = np.random.default_rng(0), 2.0
+    audio = 0.1 * rng.normal(size=(3, int(seconds * model.sample_rate))).astype(np.float32)
+    scenes = hear.get_scene_embeddings(audio, model)
+    assert scenes.shape == (3, model.scene_embedding_size)
+    assert scenes.dtype == np.float32
+    expected = model.encoder.embed(audio[1], sample_rate_hz=model.sample_rate)[0]
+    embeddings, times = hear.get_timestamp_embeddings(audio, model)
+    assert embeddings.shape == (3, times.shape[1], model.timestamp_embedding_size)
+    assert times.dtype == np.float32
+    steps = np.diff(times, axis=1)
+    np.testing.assert_allclose(steps, steps[0, 0], rtol=1e-4)
+    assert 0 < steps[0, 0] <= hear.STEP_MS
+    assert times[0, 0] == 0
+    assert seconds * 1000 - steps[0, 0] < times[0, -1] <= seconds * 1000
+    assert np.abs(scenes[1] - expected.mean(axis=0)).max() < 0.2 * np.abs(scenes).max() + 1e-6
+    with pytest.raises(ValueError, match=r"audio must be \(sounds, samples\)"):
+        hear.get_scene_embeddings(audio[0], model)
+
+
+def test_a_sound_is_heard_when_it_is_there(trained):
+    """Moved by a whole number of steps, it has the same embeddings so much later."""
+    model = hear.load_model(str(trained))
+    spec, rate = model.encoder.spec, model.sample_rate
+    step = int(hear.STEP_MS / 1000 * spec.frames_per_s) * spec.hop_samples
+    rng, moved = np.random.default_rng(0), 20
+    early = 1e-3 * rng.normal(size=6 * rate).astype(np.float32)
+    early[2 * rate : 2 * rate + 2000] += 0.5 * np.sin(np.arange(2000)).astype(np.float32)
+    late = np.roll(early, moved * step)
+    made, _ = hear.get_timestamp_embeddings(np.stack([early, late]), model)
+    inner = slice(30, 60)  # far from the ends, where the sound is
+    scale = np.abs(made).max()
+    after = made[1][inner.start + moved : inner.stop + moved]
+    np.testing.assert_allclose(after, made[0][inner], atol=1e-2 * scale)
+    assert np.abs(made[1][inner] - made[0][inner]).max() > 5e-2 * scale
