@@ -42,6 +42,7 @@ _NAMES = flags.DEFINE_bool(
 TRY_AGAIN = 75  # sysexits.h: temporary failure
 MANY_PROCESSES = ("pretrain",)  # tasks that may be spread; the others are small
 EMBEDDED = "synthetic"  # beginning of the names of corpora made by code
+EMBEDDED_SPEC = "laptop"  # of their log-mels
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written and resumed from.")
 
 
@@ -122,15 +123,9 @@ def with_corpora(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare_corpus(folder: pathlib.Path, recordings: pathlib.Path, how: dict[str, Any]) -> None:
-    from cryjax.data.shards import load_shards
-    from cryjax.spec import preset
-
     corpus, source = how.pop("corpus"), recordings / how.pop("source")
-    try:
-        if load_shards(folder).spec == preset(how.get("spec", "uclser")):
-            return
-    except UserError:  # not there yet, or of another version
-        pass
+    if _is_prepared(folder, how["spec"]):
+        return
     if not source.exists():
         raise UserError(
             f"{source} is missing: this study is about recordings of the corpus {corpus}; put them "
@@ -139,6 +134,16 @@ def _prepare_corpus(folder: pathlib.Path, recordings: pathlib.Path, how: dict[st
     from data_prep.main import prepare
 
     prepare(corpus, str(source), str(folder), **how)
+
+
+def _is_prepared(folder: pathlib.Path, spec: str) -> bool:
+    from cryjax.data.shards import load_shards
+    from cryjax.spec import preset
+
+    try:
+        return load_shards(folder).spec == preset(spec)
+    except UserError:  # not there yet, or of another version
+        return False
 
 
 def show_names(values: Any) -> None:
@@ -152,15 +157,12 @@ def show_names(values: Any) -> None:
 def _embedded(name: str, root: str) -> str:
     if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
         return name
-    from cryjax.data.shards import load_shards
 
     folder = pathlib.Path(root) / name
-    try:
-        load_shards(folder)
-    except UserError:  # not there yet, or of another version
+    if not _is_prepared(folder, EMBEDDED_SPEC):
         from data_prep.main import prepare
 
-        prepare(name, None, str(folder), workers=0)
+        prepare(name, None, str(folder), spec=EMBEDDED_SPEC, workers=0)
     return str(folder)
 
 

@@ -187,7 +187,8 @@ class Job:
         if not todo:
             return
         forward = make_forward(self.encoder.network, lambda m, mel: m(mel))
-        bar = tqdm.tqdm(total=len(todo), unit="stretch", desc="embedding", file=sys.stderr)
+        every_s = 0.1 if sys.stderr.isatty() else 10.0
+        bar = tqdm.tqdm(total=len(todo), unit="stretch", desc="embedding", mininterval=every_s)
         make = functools.partial(Worker, pathlib.Path(), self.encoder.spec)
         began, hours, number = time.monotonic(), 0.0, len(done)
         with Workers(make, self._workers) as prepare, bar:
@@ -204,7 +205,7 @@ class Job:
                 hours += sum(d.seconds for _, d in held) / 3600
                 bar.update(len(held))
                 minutes = max(time.monotonic() - began, 1e-9) / 60
-                bar.set_postfix_str(f"{hours / minutes:.1f} h of audio a minute")
+                bar.set_postfix_str(f"{hours / minutes:.1f} h of audio a minute", refresh=False)
                 yield embedded, bad
 
     def _path(self, number: int) -> pathlib.Path:

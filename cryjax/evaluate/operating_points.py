@@ -46,7 +46,7 @@ def choose_threshold(
       val: Predictions of the validation part.
       positive: Index of the positive class; all others are negative.
       specificity: Specificity that validation must keep at least; None maximises sensitivity +
-        specificity - 1 and takes the highest of equal thresholds.
+        specificity - 1. Of equally sensitive thresholds the highest is taken.
 
     Raises:
       UserError: Validation lacks positives or negatives, or a score is not finite.
@@ -59,7 +59,8 @@ def choose_threshold(
     if specificity is None:
         at, rule = int(np.argmax(sensitive + specific)), YOUDEN
     else:
-        at = int(np.flatnonzero(specific >= specificity - 1e-12).max())
+        last = int(np.flatnonzero(specific >= specificity - 1e-12).max())
+        at = int(np.flatnonzero(sensitive >= sensitive[last])[0])  # nothing is gained below it
         rule = f"specificity {specificity:g}"
     return Threshold(float(cuts[at]), rule, positive, frozenset(map(str, val.groups)))
 

@@ -56,7 +56,7 @@ def pretraining_of(settings: PretrainSettings, data: EvaluationData, seed: int) 
         dirs=data.dirs,
         splits=data.train,
         hold_out_val_share=data.val_share if drawn else 0.0,
-        protect_splits=tuple({*settings.data.protect_splits, *data.val, *data.test}),
+        protect_splits=tuple(dict.fromkeys((*settings.data.protect_splits, *data.val, *data.test))),
         on_protected="drop",
     )
     return dataclasses.replace(settings, data=pool, seed=seed)

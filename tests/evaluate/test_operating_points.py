@@ -176,3 +176,12 @@ def test_the_equal_error_rate_lies_where_the_curves_cross():
     assert equal_error_rate(np.array([0.9, 0.8, 0.1]), np.array([True, True, False]))[0] == 0
     with pytest.raises(ValueError, match="pairs of both kinds"):
         equal_error_rate(score, np.ones(4000, bool))
+
+
+def test_nothing_is_accepted_falsely_for_no_gain_in_sensitivity():
+    """Of separable classes a specificity of 0.9 was bought with a threshold of 1e-7."""
+    score = np.r_[np.linspace(0, 0.1, 20), np.linspace(0.8, 1, 20)]
+    labels = np.repeat([0, 1], 20)
+    val = Scored.of(np.stack([1 - score, score], 1), labels, np.arange(40).astype(str))
+    for specificity in (0.5, 0.9, 1.0):
+        assert choose_threshold(val, specificity=specificity).value == pytest.approx(0.8)

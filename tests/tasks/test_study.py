@@ -15,7 +15,7 @@ from cryjax.pretraining import PretrainSettings
 from cryjax.settings import changed, from_dict, merged
 from cryjax.studies import evaluation
 from cryjax.studies.evaluation import Choices, columns_of
-from cryjax.studies.parts import minutes_of, parts_of
+from cryjax.studies.parts import minutes_of, parts_of, pretraining_of
 from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
 from cryjax.tasks import study
 
@@ -89,6 +89,10 @@ def test_what_a_study_pre_trains_on_holds_nothing_that_it_tests_on(settings):
     assert part.pretrain is not None
     data = part.pretrain.data
     assert set(part.data.test) <= set(data.protect_splits)
+    # in an order that does not depend on the process: folders are named after a hash of it
+    named = dataclasses.replace(part.data, val=("a", "b", "c"), test=("d", "e"), train=("f",))
+    made = pretraining_of(part.pretrain, named, 0)
+    assert made.data.protect_splits[-5:] == ("a", "b", "c", "d", "e")
     assert not set(part.data.test) & set(data.splits)
     assert data.on_protected == "drop"
 

@@ -161,6 +161,14 @@ def publish(
     )
     rows = tables.save(workdir, outcomes, corpus, facts, more)
     print("\n" + tables.main_table(rows, facts["title"]).as_markdown())
+    shown = page.shown_outcome(outcomes).mode
+    for compared in [t for t in more if t.title == f"Against {clinical.reference}"]:
+        for row in [r for r in compared.raw if r["mode"] == shown]:
+            low, high = (100 * x for x in row["accuracy"]["interval"])
+            gain = (
+                f"{100 * row['accuracy']['mean']:+.1f} points of accuracy [{low:.1f}, {high:.1f}]"
+            )
+            print(f"{shown} against {clinical.reference}: {gain}, paired by group")
     for fact in ("audit", "test groups seen (unlabelled) in pre-training", "note"):
         if fact in facts:
             print(f"{fact}: {facts[fact]}")
