@@ -1,6 +1,5 @@
 """Corpora made from others, for questions whose answer is known or that need two sources."""
 
-import csv
 import pathlib
 
 import numpy as np
@@ -8,9 +7,9 @@ import scipy.signal
 import soundfile
 
 from cryjax.audio import AudioError, decode
-from cryjax.data.manifest import Clip, load_manifest
+from cryjax.data.manifest import Clip, save_csv
 from cryjax.errors import UserError
-from data_prep import donateacry, esc
+from data_prep import donateacry, esc, synthetic
 from data_prep.corpus import CorpusRecipe
 
 SITES = ("ward_a", "ward_b")
@@ -113,16 +112,7 @@ def make_injury(folder: pathlib.Path, seed: int, source: str | None) -> None:
         rows.append({"path": path, "label": label, "group": clip.group, "site": site})
     if not rows:
         raise UserError(f"{root}: no recording could be read")
-    with (folder / "clips.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def find_made(source: pathlib.Path, seed: int) -> list[Clip]:
-    """Reads the manifest that was written beside the recordings."""
-    del seed
-    return load_manifest(source / "clips.csv")
+    save_csv(folder / "clips.csv", rows)
 
 
 CRY_OR_OTHER = CorpusRecipe(
@@ -140,7 +130,7 @@ ESC_NOISY = CorpusRecipe(
 )
 INJURY = CorpusRecipe(
     "semi_synthetic_injury",
-    find_made,
+    synthetic.find,
     group="app id",
     licence="donateacry: ODbL 1.0 / DbCL 1.0; changed by cryjax, NO medical meaning",
     make=make_injury,

@@ -1,6 +1,5 @@
 """The synthetic corpora: cries with triggers and a subtle factor, and generic sounds."""
 
-import csv
 import functools
 import itertools
 import pathlib
@@ -9,7 +8,7 @@ import numpy as np
 import soundfile
 
 from cryjax.data import synthetic
-from cryjax.data.manifest import Clip, load_manifest
+from cryjax.data.manifest import Clip, load_manifest, save_csv
 from cryjax.errors import UserError
 from data_prep.corpus import CorpusRecipe
 
@@ -48,10 +47,7 @@ def _write(rows_and_waves, folder: pathlib.Path, seed: int, source: str | None) 
         samples = np.round(wave * 32767).astype(np.int16)
         soundfile.write(folder / row["path"], samples, synthetic.RATE_HZ)
         rows.append(row)
-    with (folder / "clips.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    save_csv(folder / "clips.csv", rows)
 
 
 def find(source: pathlib.Path, seed: int) -> list[Clip]:
