@@ -174,6 +174,20 @@ def test_an_ablation_runs_its_rows_and_skips_what_is_finished(prepared, tmp_path
         table.run(settings_of(config | {"only": "d26"}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        ("acuracy", "must be one of .* nearest: accuracy"),
+        ("icbhi_score", "needs clinical.normal"),
+    ],
+)
+def test_a_metric_that_no_row_has_is_refused_before_a_row_is_trained(tmp_path, metric, reason):
+    config = ablations.get_config("smoke").to_dict() | {"metric": metric}
+    with pytest.raises(ValueError, match=reason):
+        table.run(settings_of(config), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_lists_need_no_workdir():
     command = [sys.executable, "-m", "cryjax.main", "--config=configs/protocol.py:list"]
     run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)

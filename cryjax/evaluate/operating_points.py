@@ -10,6 +10,10 @@ from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import weighted_confusion
 
 YOUDEN = "Youden"
+ICBHI = (
+    *("icbhi_specificity", "icbhi_sensitivity", "icbhi_score"),
+    *("binary_sensitivity", "binary_score"),
+)
 
 
 class Threshold(NamedTuple):

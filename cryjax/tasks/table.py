@@ -9,6 +9,7 @@ import jax
 from cryjax.data.shards import load_shards
 from cryjax.errors import UserError
 from cryjax.evaluate.outcomes import protocols_of
+from cryjax.evaluate.report.clinical import require_metric
 from cryjax.evaluate.report.combined import Combined
 from cryjax.evaluate.task import named_checkpoints
 from cryjax.settings import choose, free, from_dict, merged
@@ -99,14 +100,14 @@ def run(settings: TableSettings, workdir: pathlib.Path) -> None:
         for name, changes in rows_of(settings).items()
     }
     for name, changed in wanted.items():
-        modes = getattr(changed, "transfer", changed).modes
-        if not set(modes) & set(settings.modes):
+        its = getattr(changed, "transfer", changed)
+        require_metric(settings.metric, its.clinical)
+        if not set(its.modes) & set(settings.modes):
             raise UserError(
-                f"row {name} evaluates {', '.join(modes)} and config.modes shows "
+                f"row {name} evaluates {', '.join(its.modes)} and config.modes shows "
                 f"{', '.join(settings.modes)}: nothing of it would be in the table"
             )
-    # rows that only the source has stand below; an ablation's are the rows themselves
-    theirs = [name for name in settings.published if name not in settings.rows]
+    theirs = [name for name in settings.published if name not in settings.rows]  # stand below
     table = Combined(settings.table, settings.modes, settings.metric, settings.published)
     folders: dict[str, pathlib.Path] = {}
     countdown = Countdown("row", len(wanted))

@@ -1,6 +1,7 @@
 """What a clinician asks of a classifier, as tables: operating points, calibration, subgroups."""
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ from cryjax.data.corpus import Corpus
 from cryjax.errors import UserError
 from cryjax.evaluate.calibration import fit_recalibration, make_calibration, recalibrate
 from cryjax.evaluate.estimates import Run, estimate
+from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.operating_points import (
+    ICBHI,
     YOUDEN,
     choose_threshold,
     decide,
@@ -57,6 +60,23 @@ class ClinicalSettings:
         if name is not None:
             return list(classes).index(name)
         return 1 if which == "positive" and len(classes) == 2 else None
+
+
+def require_metric(metric: str, settings: ClinicalSettings) -> None:
+    """Refuses a metric that no table would have, before anything is run for it.
+
+    Raises:
+      UserError: There is no such metric, or it needs to know which class is normal.
+    """
+    known = (*NAMES, *ICBHI)
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, 2) or known
+        raise UserError(
+            f"config.metric must be one of {', '.join(known)}, got {metric!r}; nearest: "
+            f"{', '.join(near)}"
+        )
+    if metric in ICBHI and settings.normal is None:
+        raise UserError(f"config.metric={metric} needs clinical.normal, the class that is normal")
 
 
 def _levels(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
