@@ -40,6 +40,11 @@ def load_config(path: str) -> Any:
     return module
 
 
+def make_config(module: Any, variant: str) -> Any:
+    """Makes a file's config; without a variant its function is called without one."""
+    return module.get_config(variant) if variant else module.get_config()
+
+
 def variants_of(module: Any) -> tuple[str, ...]:
     """Lists the variants of a config file."""
     try:
@@ -130,7 +135,7 @@ def of_config(chosen: str) -> str:
     """
     path, _, variant = chosen.partition(":")
     module = load_config(path)
-    config = module.get_config(variant)
+    config = make_config(module, variant)
     lines = [
         _in_lines(module.__doc__ or ""),
         "",

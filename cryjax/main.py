@@ -72,7 +72,7 @@ def explain_override(argv: Sequence[str], error: Exception) -> str:
     if chosen is None or not given:
         return str(error)
     path, variant = chosen
-    names = list(setting_names(help.load_config(path).get_config(variant)))
+    names = list(setting_names(help.make_config(help.load_config(path), variant)))
     lines = [
         f"{name} is not a setting of {path}; nearest: {_nearest(name, names)}"
         for name in given
@@ -157,7 +157,6 @@ def show_names(values: Any) -> None:
 def _embedded(name: str, root: str) -> str:
     if not name.startswith(EMBEDDED) or pathlib.Path(name).exists():
         return name
-
     folder = pathlib.Path(root) / name
     if not _is_prepared(folder, EMBEDDED_SPEC):
         from data_prep.main import prepare
@@ -224,7 +223,7 @@ def _parse(args: Sequence[str]) -> list[str]:
             print(help.of_config(":".join(chosen)) if chosen else f"{__doc__}\n{_flags_in_words()}")
             sys.exit()
         if chosen is not None:
-            help.load_config(chosen[0]).get_config(chosen[1])
+            help.make_config(help.load_config(chosen[0]), chosen[1])
         return flags.FLAGS(args)
     except (AttributeError, KeyError) as error:
         sys.exit(f"cryjax: {explain_override(args[1:], error)}")

@@ -218,6 +218,15 @@ def test_help_answers_with_status_0():
         assert part in said
 
 
+def test_a_config_of_ones_own_needs_no_variants(tmp_path):
+    """Its function was called with an empty variant, and ended in a traceback."""
+    (tmp_path / "mine.py").write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config():\n    return ConfigDict({'task': 'list', 'text': 'hello'})\n"
+    )
+    assert run(f"--config={tmp_path}/mine.py") == (0, "hello\n")
+
+
 def test_a_text_that_is_called_weights_is_refused_in_words(tmp_path):
     (tmp_path / "cnn14.pth").write_text("hello")
     arguments = ["--kind=panns_cnn14", f"--source={tmp_path}/cnn14.pth", f"--out={tmp_path}/out"]

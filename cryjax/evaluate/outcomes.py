@@ -167,8 +167,7 @@ def evaluate_fractions(
     protocol, cells = PROTOCOLS[mode], []
     for fraction in fractions:
         part = task.with_fraction(fraction)
-        once = is_deterministic(protocol, part)
-        for seed in seeds[:1] if once else seeds:
+        for seed in seeds_of(protocol, part, seeds):
             key = outcome_key(mode, part, seed)
             path = workdir / "outcomes" / f"{mode}-seed{seed}-{key[:12]}.npz"
             cells.append((fraction, seed, part, key, path))

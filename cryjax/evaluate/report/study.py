@@ -1,7 +1,6 @@
 """The table, the figure and the verdict of a study, from the outcomes of all its parts."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import platform
@@ -12,13 +11,12 @@ import numpy as np
 from scipy.stats import permutation_test, spearmanr
 
 from cryjax.data.manifest import save_csv
-from cryjax.errors import UserError
 from cryjax.evaluate.estimates import Run, by_fold, difference, estimate
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import plots
 from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, unique_runs
 from cryjax.evaluate.statistics import interval_of, resampled
-from cryjax.files import save_json
+from cryjax.files import load_json, save_json
 
 NOTE = (
     "Per cent: mean over pre-trainings ± standard error over pre-trainings [95 % interval over "
@@ -99,9 +97,9 @@ class StudyReport:
     def _differences(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
         """Compares cells on the same test recordings, in every task that has both."""
         said = []
+        named = {(task, f"{row}/{column}"): r for (task, row, column), r in runs.items()}
         for pair in self.compare:
             ours, theirs = (side.strip() for side in pair.split(">"))
-            named = {(task, f"{row}/{column}"): r for (task, row, column), r in runs.items()}
             for task in dict.fromkeys(key[0] for key in runs):
                 a, b = named.get((task, ours)), named.get((task, theirs))
                 if not (a and b and len(by_fold(a)) == len(by_fold(b))):
@@ -190,10 +188,7 @@ def add_seconds(path: pathlib.Path, name: str, seconds: float) -> dict[str, floa
     Raises:
       UserError: The file is damaged.
     """
-    try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise UserError(f"{path} is not readable ({error}); remove it") from None
+    known = load_json(path, "remove it") if path.exists() else {}
     known[name] = round(max(seconds, known.get(name, 0.0)), 1)
     save_json(path, known)
     return known
