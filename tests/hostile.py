@@ -169,9 +169,9 @@ def malformed() -> dict[str, bytes]:
     return dict([*_wavs(), *_compressed(), *_playlists(), *_containers()])
 
 
-def _tar(info: tarfile.TarInfo, content: bytes = b"", **kwargs: str) -> bytes:
+def _tar(info: tarfile.TarInfo, content: bytes = b"", form: int = tarfile.PAX_FORMAT) -> bytes:
     file, info.size = io.BytesIO(), len(content)
-    with tarfile.open(fileobj=file, mode="w", **kwargs) as archive:
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
         archive.addfile(info, io.BytesIO(content))
     return file.getvalue()
 
@@ -208,10 +208,10 @@ def archives() -> dict[str, bytes]:
         "claims_60_bits.zip": claims,
         "many_ends.zip": zipped + zipped[at:] * 3 + b"\0" * 70_000,
         "cut_in_the_list.zip": zipped[: at + 20] + zipped[-22:],
-        "sparse.tar": _tar(sparse, format=tarfile.PAX_FORMAT),
+        "sparse.tar": _tar(sparse),
         "claims.tar": _sized(plain, b"77777777777"),
         "negative.tar": _sized(plain, b"\xff" * 12),
-        "long_name.tar": _tar(named, format=tarfile.GNU_FORMAT),
+        "long_name.tar": _tar(named, form=tarfile.GNU_FORMAT),
         "dictionary.tar.lzma": bytes(dictionary),
         "of_archives.tar.gz": gzip.compress(gzip.compress(plain)),
         "zeros.tar.gz": gzip.compress(b"\0" * (300 << 20), 1),

@@ -53,7 +53,9 @@ def test_it_is_cloned_and_pickled_by_its_folder(trained, recordings_of):
     data = pickle.dumps(embedder)
     assert len(data) < 2000  # no weights
     np.testing.assert_array_equal(pickle.loads(data).transform(paths[:1]), made)
-    copy = clone(embedder).set_params(sample_rate_hz=8000)
+    copy = clone(embedder)
+    assert isinstance(copy, Embedder)
+    copy.set_params(sample_rate_hz=8000)
     assert copy.get_params() == {"model": str(trained), "sample_rate_hz": 8000}
     assert list(embedder.get_feature_names_out())[:2] == ["h0", "h1"]
     with pytest.raises(FileNotFoundError):
