@@ -158,7 +158,7 @@ def load(folder: str | pathlib.Path, step: int | None = None, **overrides: Any) 
         )
         nnx.update(changed, nnx.state(module))
         module = changed
-    return Encoder(module, _normaliser(meta), meta, parts.get("projector"))
+    return Encoder(module, normaliser_of(meta), meta, parts.get("projector"))
 
 
 def random_encoder(
@@ -192,10 +192,11 @@ def random_encoder(
     )
     module = build_encoder(settings, spec.n_mels, rngs=nnx.Rngs(seed))
     require_fits(module, settings, windows.frames, spec.n_mels)
-    return Encoder(module, _normaliser(meta), meta)
+    return Encoder(module, normaliser_of(meta), meta)
 
 
-def _normaliser(meta: CheckpointMeta) -> Any:
+def normaliser_of(meta: CheckpointMeta) -> Any:
+    """Builds the normaliser that an encoder's input was brought to scale by."""
     return build_normaliser(NormaliseSettings(meta.normalise), meta.statistics, evaluating=True)
 
 

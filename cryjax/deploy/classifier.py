@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cryjax.deploy import artefact
 from cryjax.encoder import Encoder
 from cryjax.encoder import load as load_encoder
 from cryjax.errors import UserError
@@ -91,18 +92,21 @@ def load(folder: str | pathlib.Path) -> Encoder:
     """Loads what a run left: an encoder, or a `Classifier` where a head was kept beside it.
 
     Args:
-      folder: Workdir of a training run, an export, or `best/<mode>-seed<k>` of an evaluation.
+      folder: Workdir of a training run, an export, an artefact, or `best/<mode>-seed<k>` of an
+        evaluation.
 
     Raises:
       MissingFileError: There is no checkpoint.
       UserError: It is damaged.
     """
     folder = pathlib.Path(folder)
-    encoder = load_encoder(folder)
-    head = load_arrays(folder / CLASSIFIER)
-    if head is None:
+    if artefact.is_artefact(folder):
+        encoder, head, about = artefact.load_encoder(folder)
+    else:
+        encoder, head = load_encoder(folder), load_arrays(folder / CLASSIFIER)
+        about = load_json(folder / ABOUT, "evaluate again") if head else {}
+    if not head:
         return encoder
-    about = load_json(folder / ABOUT, "evaluate again")
     features, classes = encoder.features, len(about.get("classes", ()))
     shapes = {"kernel": (features, classes), "bias": (classes,)}
     shapes |= {"mean": (features,), "std": (features,)}

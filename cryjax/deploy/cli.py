@@ -3,6 +3,8 @@
     cryjax embed MODEL RECORDINGS...      representations of every window
     cryjax predict MODEL RECORDINGS...    scores, decisions and events
     cryjax search MODEL EMBEDDINGS...     the windows most like a clip
+    cryjax export MODEL --out=DIR         a folder that works without cryjax
+    cryjax verify DIR                     is such a folder whole, does it compute the same here?
     cryjax train --config=FILE ...        python -m cryjax.main
     cryjax prepare --corpus=NAME ...      python -m data_prep.main
 
@@ -13,7 +15,7 @@ import importlib
 import runpy
 import sys
 
-COMMANDS = ("embed", "predict", "search")
+COMMANDS = ("embed", "predict", "search", "export", "verify")
 OTHERS = {"train": "cryjax.main", "prepare": "data_prep.main"}
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from cryjax.data.cache import ArrayFrames
 from cryjax.data.windows import Windows
-from cryjax.encoder import Encoder, load, make_forward, over_windows
+from cryjax.deploy.classifier import load
+from cryjax.encoder import Encoder, make_forward, over_windows
 from cryjax.errors import UserError
 
 STEP_MS = 50.0  # between timestamps, or less

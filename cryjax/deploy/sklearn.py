@@ -12,7 +12,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from cryjax.audio import AudioError, read
-from cryjax.encoder import Encoder, load
+from cryjax.deploy.classifier import load
+from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 
 

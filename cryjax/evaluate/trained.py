@@ -102,7 +102,7 @@ def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:
         hop_frames=task.windows.hop_frames,
         train_groups=tuple(sorted(groups)),
         train_audio=tuple(sorted(audio)),
-        data=corpus.describe(),
+        data=[*(before.data if protocol.weights == "pretrained" else []), *corpus.describe()],
         config=plain(task.settings),
         selected_by=None,
         scores={},

@@ -59,7 +59,7 @@ class CNN14(nnx.Module):
         for i, conv in enumerate(self.convs):
             x = conv(x)
             if i % 2 and i < len(self.convs) - 1:  # no pooling after the last block
-                x = nnx.avg_pool(x, (2, 2), strides=(2, 2))
+                x = nnx.avg_pool(x, window_shape=(2, 2), strides=(2, 2))
             x = self.dropout(x) if i % 2 else x
         x = x.mean(axis=2)
         h = x.max(axis=1) + x.mean(axis=1)

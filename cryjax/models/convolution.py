@@ -6,7 +6,10 @@ matrix, and the gradient of the input as a convolution forward (benchmarks/convo
 it); elsewhere XLA's own convolution is used throughout.
 """
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +108,19 @@ _on_cpu = jax.custom_vjp(_product, nondiff_argnums=(2,))
 _on_cpu.defvjp(_forward, _backward)
 
 
+_direct_form = contextvars.ContextVar("_direct_form", default=False)
+
+
+@contextlib.contextmanager
+def direct_form() -> Iterator[None]:
+    """Traces convolutions as the one operation, for converters to formats without platforms."""
+    token = _direct_form.set(True)
+    try:
+        yield
+    finally:
+        _direct_form.reset(token)
+
+
 def convolve(
     x: Float[Array, "batch high wide in"], kernel: Kernel, *, stride: int = 1
 ) -> Float[Array, "batch new_high new_wide out"]:
@@ -115,5 +131,11 @@ def convolve(
       kernel: (side, side, in, out) weights.
       stride: Step between positions along both axes.
     """
-    one = _on_cpu if jax.default_backend() == "cpu" else _direct
-    return one(x, kernel, stride)
+    if _direct_form.get():
+        return _direct(x, kernel, stride)
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: _on_cpu(x, kernel, stride),
+        default=lambda x, kernel: _direct(x, kernel, stride),
+    )

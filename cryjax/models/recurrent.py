@@ -45,5 +45,6 @@ class GRU(nnx.Module):
             return h, h
 
         start = jnp.zeros((x.shape[0], self.features), x.dtype)
-        _, states = jax.lax.scan(step, start, inputs, reverse=self.reverse)
-        return jnp.moveaxis(states, 0, 1)
+        turned = jnp.flip(inputs, 0) if self.reverse else inputs
+        states = jax.lax.scan(step, start, turned)[1]
+        return jnp.moveaxis(jnp.flip(states, 0) if self.reverse else states, 0, 1)

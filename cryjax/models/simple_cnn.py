@@ -51,7 +51,7 @@ class SimpleCNN(nnx.Module):
                 "set encoder.frames to data.frames"
             )
         x = self.trunk(mel).transpose(0, 2, 3, 1)  # channel, mel, time: torch's order
-        return nnx.relu(self.dense(x.reshape(len(x), -1)))
+        return nnx.relu(self.dense(x.reshape(x.shape[0], -1)))
 
 
 class CNNGRU(nnx.Module):

@@ -8,22 +8,12 @@ import pytest
 import soundfile
 
 import cryjax
-from configs import transfer
 from cryjax.data.corpus import open_corpus
 from cryjax.deploy import cli, embed, predict, recordings, search
 from cryjax.deploy.classifier import Classifier
 from cryjax.deploy.recordings import Job, find
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embed as embed_corpus
-from cryjax.tasks import transfer as transfer_task
-
-
-@pytest.fixture(scope="module")
-def judged(smoke, trained, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("judged")
-    settings = smoke(transfer, checkpoint=str(trained), modes="linear,finetune", seeds=1)
-    transfer_task.run(settings, workdir)
-    return workdir
 
 
 @pytest.fixture(scope="module")

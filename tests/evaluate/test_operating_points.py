@@ -11,6 +11,7 @@ from cryjax.evaluate.calibration import (
     fit_recalibration,
     make_calibration,
     recalibrate,
+    recalibrated,
     reliability,
 )
 from cryjax.evaluate.metrics import log_loss
@@ -107,6 +108,16 @@ def test_brier_ece_and_weights(classes):
     assert sum(n for _, _, n in reliability(test)) == 300
 
 
+def test_a_validation_part_without_an_error_does_not_sharpen_without_end():
+    """The log loss alone drove the temperature to its bound and thresholds to 1e-41."""
+    labels = np.arange(48) % 2
+    scores = np.where(np.arange(2) == labels[:, None], 0.9, 0.1)
+    val = Scored.of(scores, labels, np.arange(48).astype(str))
+    change = fit_recalibration(val)
+    assert 0.3 < change.temperature < 0.8
+    assert recalibrated(scores, change).max() < 0.9999
+
+
 def test_the_recalibration_is_the_best_one():
     """Against a search without slopes, from another start."""
     val, test = predictions(classes=3), predictions(classes=3, seed=1, who="t")
@@ -115,7 +126,8 @@ def test_the_recalibration_is_the_best_one():
 
     def loss(x):
         p = softmax(np.log(sharp.scores) / x[0] + x[1:])
-        return log_loss(p, sharp.labels) + (x[1:] ** 2).sum() / (2 * len(p))
+        held_back = np.log(x[0]) ** 2 + (x[1:] ** 2).sum()
+        return log_loss(p, sharp.labels) + held_back / (2 * len(p))
 
     start = np.array([2.0, 0.3, -0.3, 0.0])
     options = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 20_000, "maxfev": 20_000}

@@ -102,7 +102,7 @@ def losses_on(settings, n_devices, steps=3):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"cola_cosine", "slicer_released"}))
 def test_losses_are_the_same_on_one_and_eight_devices(smoke, name):
     # eight clips are chaotic at a higher rate; test_step.py has updates
     settings = config_of(smoke, name, **{"optim.learning_rate": 1e-6})

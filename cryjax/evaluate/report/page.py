@@ -18,7 +18,7 @@ from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.report import checklist, html, plots
 from cryjax.evaluate.report.clinical import ClinicalSettings
-from cryjax.evaluate.report.tables import NOTE, Table, cell, in_words, mode_cell
+from cryjax.evaluate.report.tables import NOTE, Table, cell, in_words, mode_cell, restrictions
 from cryjax.evaluate.task import EvaluationTask
 
 NOT_FOR = (
@@ -124,8 +124,7 @@ def _warnings(parts: ReportParts) -> str:
     seen = facts["test groups seen (unlabelled) in pre-training"]
     if not seen.startswith("0 "):
         texts.append(f"Pre-training saw test groups without their labels: {seen}.")
-    limits = [flag for flag in ("NC", "ND") if flag in facts["licence"].replace("-", " ").split()]
-    if limits:
+    if limits := restrictions(facts["licence"]):
         texts.append(f"The recordings' licence has {' and '.join(limits)}: {facts['licence']}.")
     if trivial := _trivial(parts):
         texts.append(trivial)

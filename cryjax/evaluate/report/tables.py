@@ -107,6 +107,11 @@ def cell(value: dict[str, Any]) -> str:
     return f"{100 * value['mean']:.1f}{spread} {interval}"
 
 
+def restrictions(licence: str) -> list[str]:
+    """Lists what a licence forbids: NC (commercial use), ND (changed copies)."""
+    return [flag for flag in ("NC", "ND") if flag in licence.replace("-", " ").split()]
+
+
 def in_words(value: Any) -> str:
     """Writes a fact for people, such as `train 10, val 2` for a dictionary."""
     pairs = value.items() if isinstance(value, dict) else ()
