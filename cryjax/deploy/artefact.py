@@ -114,12 +114,13 @@ def load_compiled(folder: pathlib.Path) -> Callable[[Weights, np.ndarray], dict[
     return compiled.call
 
 
-def load_onnx(path: pathlib.Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Reads an ONNX model as a function from (recordings, samples) to its outputs in order."""
+def load_onnx(path: pathlib.Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Reads an ONNX model as a function from (recordings, samples) to its outputs by name."""
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda wave: session.run(None, {session.get_inputs()[0].name: wave})
+    names = [output.name for output in session.get_outputs()]
+    return lambda wave: dict(zip(names, session.run(names, {"wave": wave}), strict=True))
 
 
 def load_golden(folder: pathlib.Path) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:

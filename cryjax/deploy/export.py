@@ -60,13 +60,18 @@ def window_samples(encoder: Encoder) -> int:
     return max(frames if encoder.spec.frames_per_s else 0, shortest_samples(encoder.spec))
 
 
+def has_onnx() -> bool:
+    """Tells whether jax2onnx is installed."""
+    return importlib.util.find_spec("jax2onnx") is not None
+
+
 def save_onnx(encoder: Encoder, weights: Weights, path: pathlib.Path) -> None:
     """Converts the function of a waveform of one window and compares it with JAX's.
 
     Raises:
       UserError: jax2onnx is missing, cannot convert this encoder, or converts it wrongly.
     """
-    if importlib.util.find_spec("jax2onnx") is None:
+    if not has_onnx():
         raise UserError("--onnx needs jax2onnx and onnxruntime; see docs/deploy.md for how")
     import onnx  # pyright: ignore[reportMissingImports]
     from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
@@ -84,7 +89,7 @@ def save_onnx(encoder: Encoder, weights: Weights, path: pathlib.Path) -> None:
     wave = example_waves(encoder)[1][:, -samples:]
     expected = {k: np.asarray(v) for k, v in zip(names, jax.jit(outputs)(wave), strict=True)}
     try:
-        with direct_form():
+        with direct_form(), jax.numpy_rank_promotion("allow"):
             model = to_onnx(
                 outputs,
                 inputs=[jax.ShapeDtypeStruct(shape, jnp.float32)],
@@ -93,7 +98,7 @@ def save_onnx(encoder: Encoder, weights: Weights, path: pathlib.Path) -> None:
                 output_names=names,
             )
         onnx.save(model, path)
-        made = dict(zip(names, artefact.load_onnx(path)(wave), strict=True))
+        made = artefact.load_onnx(path)(wave)
     except Exception as error:  # jax2onnx's and onnxruntime's own
         raise UserError(f"jax2onnx does not convert {name} ({error}); leave --onnx away") from error
     if (found := artefact.largest_difference(made, expected)) > artefact.TOLERANCE:
