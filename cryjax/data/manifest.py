@@ -177,10 +177,18 @@ def to_rows(clips: Iterable[Clip]) -> list[dict[str, str]]:
 
 def save_csv(path: pathlib.Path, rows: list[dict], columns: Iterable[str] = KNOWN) -> None:
     """Writes rows under a temporary name and renames it; `columns` heads a file without rows."""
+    save_rows(path, rows, list(rows[0]) if rows else columns)
+
+
+def save_rows(path: pathlib.Path, rows: Iterable[dict], columns: Iterable[str]) -> int:
+    """Writes rows as they come, like `save_csv`; returns how many there were."""
+    count = 0
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, list(rows[0]) if rows else list(columns), lineterminator="\n")
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for count, row in enumerate(rows, 1):  # noqa: B007
+            writer.writerow(row)
+    return count

@@ -17,7 +17,7 @@ import json
 import jax
 import numpy as np
 
-config, raw = json.load(open("config.json")), open("weights.safetensors", "rb").read()
+about, raw = json.load(open("config.json")), open("weights.safetensors", "rb").read()
 size = int.from_bytes(raw[:8], "little")  # the format: length of a header, header, arrays
 header, arrays = json.loads(raw[8 : 8 + size]), raw[8 + size :]
 header.pop("__metadata__", None)
@@ -27,23 +27,23 @@ weights = {
     for name, a in header.items()
 }
 call = jax.jit(jax.export.deserialize(bytearray(open("model.jaxexp", "rb").read())).call)
-wave = np.load("golden.npz")["wave0"][0]  # yours: float32 mono at config["sample_rate_hz"]
-if len(wave) < config["shortest_samples"]:
-    wave = np.resize(wave, config["shortest_samples"])  # repeats it
+wave = np.load("golden.npz")["wave0"][0]  # yours: float32 mono at about["sample_rate_hz"]
+if len(wave) < about["shortest_samples"]:
+    wave = np.resize(wave, about["shortest_samples"])  # repeats it
 for name, value in call(weights, wave[None]).items():
-    print(name, value.shape, config["outputs"][name])
+    print(name, value.shape, about["outputs"][name])
 ```"""
 ONNX_READER = """```python
 import json
 import numpy as np
 import onnxruntime
 
-config = json.load(open("config.json"))
+about = json.load(open("config.json"))
 session = onnxruntime.InferenceSession("model.onnx")
 wave = np.load("golden.npz")["wave1"]  # yours: (recordings, samples) float32
-outputs = session.run(None, {"wave": wave[:, : config["onnx_samples"]]})
-for about, value in zip(session.get_outputs(), outputs):
-    print(about.name, value.shape)
+outputs = session.run(None, {"wave": wave[:, : about["onnx_samples"]]})
+for output, value in zip(session.get_outputs(), outputs):
+    print(output.name, value.shape)
 ```"""
 
 

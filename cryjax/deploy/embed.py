@@ -6,6 +6,7 @@
 MODEL is the workdir of a training run, an export or a kept classifier. The ending of --out chooses
 .parquet, .npz or .csv: path, start_s, end_s and one column (or a matrix h) of features. Recordings
 that cannot be read are listed in <out>.quarantine.csv. Stopped, the same command continues.
+--format=hoplite writes a database of perch-hoplite into the folder --out instead.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import numpy as np
 
 from cryjax.deploy.classifier import load
 from cryjax.deploy.command import add_recordings, answer, job_of
-from cryjax.deploy.recordings import Embedded, save_quarantine
+from cryjax.deploy.hoplite import save_hoplite
+from cryjax.deploy.recordings import Embedded, joined, save_quarantine
 from cryjax.errors import UserError
 from cryjax.files import replacing
 
@@ -29,7 +31,7 @@ def save(path: pathlib.Path, parts: list[Embedded]) -> None:
     Raises:
       UserError: The ending is unknown, or its library is missing.
     """
-    whole = Embedded(*(np.concatenate([part[i] for part in parts]) for i in range(4)))
+    whole = joined(parts)
     with replacing(path) as temporary:
         if path.suffix == ".npz":
             np.savez(temporary, allow_pickle=False, **whole._asdict())
@@ -96,20 +98,27 @@ def main(arguments: list[str] | None = None) -> int:
         "cryjax embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_recordings(parser, "embeddings.parquet")
+    parser.add_argument(
+        "--format", choices=["table", "hoplite"], default="table", help="hoplite: see above"
+    )
     asked = parser.parse_args(arguments)
     return answer(lambda: _run(asked))
 
 
 def _run(asked: argparse.Namespace) -> None:
     out = pathlib.Path(asked.out)
-    if out.suffix not in ENDINGS:
+    if asked.format == "table" and out.suffix not in ENDINGS:
         raise UserError(f"--out must end in {', '.join(ENDINGS)}, got {out}")
-    job = job_of(load(asked.model), asked)
+    encoder = load(asked.model)
+    job = job_of(encoder, asked)
     parts, bad = [], []
     for embedded, failed in job:
         parts.append(embedded)
         bad += failed
-    save(out, parts)
+    if asked.format == "hoplite":
+        save_hoplite(out, joined(parts), encoder)
+    else:
+        save(out, parts)
     save_quarantine(out.with_name(out.name + ".quarantine.csv"), bad)
     job.close()
     windows = sum(len(part.h) for part in parts)

@@ -14,18 +14,19 @@ import argparse
 import itertools
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cryjax.data.manifest import save_csv
+from cryjax.data.manifest import save_csv, save_rows
 from cryjax.deploy.classifier import Classifier, load
 from cryjax.deploy.command import add_recordings, answer, job_of
-from cryjax.deploy.recordings import save_quarantine
+from cryjax.deploy.recordings import Embedded, joined, save_quarantine
 from cryjax.errors import UserError
 
 FORMATS = ("csv", "audacity", "raven")
+EVENT = ("path", "start_s", "end_s", "label", "score")
 RELEASE = 0.8  # share of the threshold below which an event ends
 
 
@@ -81,12 +82,19 @@ def _closed(
     return [Event(float(start_s[first]), float(end_s[last]), float(scores[first : last + 1].max()))]
 
 
-def by_recording(paths: np.ndarray) -> Iterator[tuple[str, slice]]:
-    """Yields every recording and its windows, which stand together."""
-    edges = [0, *(np.flatnonzero(paths[1:] != paths[:-1]) + 1), len(paths)]
-    for first, last in itertools.pairwise(edges):
-        if last > first:
-            yield str(paths[first]), slice(first, last)
+def by_recording(parts: Iterable[Embedded]) -> Iterator[Embedded]:
+    """Yields the windows of every recording together, from parts in which they stand in order."""
+    held: list[Embedded] = []
+    for part in parts:
+        edges = [0, *(np.flatnonzero(part.path[1:] != part.path[:-1]) + 1), len(part.path)]
+        for first, last in itertools.pairwise(edges):
+            piece = Embedded(*(column[first:last] for column in part))
+            if held and len(piece.path) and held[0].path[0] != piece.path[0]:
+                yield joined(held)
+                held = []
+            held += [piece] if len(piece.path) else []
+    if held:
+        yield joined(held)
 
 
 def chosen_class(model: Classifier, name: str | None) -> str:
@@ -140,69 +148,88 @@ def _run(asked: argparse.Namespace) -> None:
     threshold = asked.threshold
     if threshold is None:
         threshold = model.threshold(name, asked.specificity)
-    job, index = job_of(model, asked), model.classes.index(name)
-    windows, recordings, events, bad = [], [], [], []
-    parts = list(job)
-    for _, failed in parts:
-        bad += failed
-    paths, start_s, end_s, h = (np.concatenate([p[0][i] for p in parts]) for i in range(4))
-    scores = model.score_windows(h)
-    for path, mine in by_recording(paths):
-        overall = model.score_recording(scores[mine])
-        named = dict(zip(model.classes, (f"{p:.6f}" for p in overall), strict=True))
-        recordings.append({"path": path, **named, f"is {name}": str(overall[index] >= threshold)})
-        for start, end, row in zip(start_s[mine], end_s[mine], scores[mine], strict=True):
-            values = dict(zip(model.classes, (f"{p:.6f}" for p in row), strict=True))
-            windows.append(
-                {"path": path, "start_s": f"{start:.3f}", "end_s": f"{end:.3f}"} | values
-            )
-        found = events_of(start_s[mine], end_s[mine], scores[mine, index], threshold, asked.least_s)
-        events += [(path, event) for event in found]
-    save_csv(out, windows, ("path", "start_s", "end_s", *model.classes))
-    save_csv(out.with_suffix(".recordings.csv"), recordings, ("path", *model.classes, f"is {name}"))
-    _save_events(out, events, name, formats)
+    job, bad = job_of(model, asked), []
+    found = _Results(model, name, threshold, asked.least_s, out.with_suffix(""), formats)
+    parts = (_noted(part, failed, bad) for part, failed in job)
+    lines = (line for one in by_recording(parts) for line in found.add(one))
+    windows = save_rows(out, lines, ("path", "start_s", "end_s", *model.classes))
+    save_csv(
+        out.with_suffix(".recordings.csv"), found.recordings, ("path", *model.classes, f"is {name}")
+    )
+    save_csv(out.with_suffix(".events.csv"), found.events, EVENT)
     save_quarantine(out.with_name(out.name + ".quarantine.csv"), bad)
     job.close()
-    called = sum(row[f"is {name}"] == "True" for row in recordings)
+    called = sum(row[f"is {name}"] == "True" for row in found.recordings)
     print(
-        f"{called} of {len(recordings)} recordings are {name!r} at a threshold of {threshold:.3f}; "
-        f"{len(events)} events, {len(windows)} windows; {len(bad)} stretches could not be read\n"
+        f"{called} of {len(found.recordings)} recordings are {name!r} at a threshold of "
+        f"{threshold:.3f}; {len(found.events)} events, {windows} windows; {len(bad)} stretches "
+        f"could not be read\n"
         f"{out}, {out.with_suffix('.recordings.csv').name}, {out.with_suffix('.events.csv').name}"
     )
 
 
-def _save_events(
-    out: pathlib.Path, events: list[tuple[str, Event]], name: str, formats: list[str]
+def _noted(part: Embedded, failed: list[dict[str, str]], bad: list[dict[str, str]]) -> Embedded:
+    bad += failed
+    return part
+
+
+class _Results:
+    """Collects recordings and events, and writes a recording's events for other programs."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        name: str,
+        threshold: float,
+        least_s: float,
+        folder: pathlib.Path,
+        formats: list[str],
+    ):
+        self._model, self._name, self._threshold = model, name, threshold
+        self._least_s, self._folder, self._formats = least_s, folder, formats
+        self.recordings: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+
+    def add(self, one: Embedded) -> Iterator[dict[str, Any]]:
+        """Takes the windows of a recording; yields a row for each."""
+        model, name, path = self._model, self._name, str(one.path[0])
+        index, scores = model.classes.index(name), model.score_windows(one.h)
+        overall = model.score_recording(scores)
+        row = {"path": path, **_percents(model.classes, overall)}
+        self.recordings.append(row | {f"is {name}": str(overall[index] >= self._threshold)})
+        found = events_of(one.start_s, one.end_s, scores[:, index], self._threshold, self._least_s)
+        for event in found:
+            times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
+            values = (path, *times, name, f"{event.score:.6f}")
+            self.events.append(dict(zip(EVENT, values, strict=True)))
+        _save_for_others(self._folder, path, found, name, self._formats)
+        for start, end, p in zip(one.start_s, one.end_s, scores, strict=True):
+            times = {"start_s": f"{start:.3f}", "end_s": f"{end:.3f}"}
+            yield {"path": path} | times | _percents(model.classes, p)
+
+
+def _percents(classes: list[str], scores: np.ndarray) -> dict[str, str]:
+    return dict(zip(classes, (f"{p:.6f}" for p in scores), strict=True))
+
+
+def _save_for_others(
+    folder: pathlib.Path, path: str, events: list[Event], name: str, formats: list[str]
 ) -> None:
-    """Writes events as a table, and per recording as Audacity labels or Raven selections."""
-    rows: list[dict[str, Any]] = [
-        {
-            "path": path,
-            "start_s": f"{event.start_s:.3f}",
-            "end_s": f"{event.end_s:.3f}",
-            "label": name,
-            "score": f"{event.score:.6f}",
-        }
-        for path, event in events
-    ]
-    save_csv(out.with_suffix(".events.csv"), rows, ("path", "start_s", "end_s", "label", "score"))
-    folder = out.with_suffix("")
-    for path in dict.fromkeys(path for path, _ in events):
-        mine = [event for other, event in events if other == path]
-        safe = path.replace("/", "_").replace("\\", "_").lstrip("._")
-        if "audacity" in formats:
-            lines = [f"{e.start_s:.6f}\t{e.end_s:.6f}\t{name} {e.score:.2f}" for e in mine]
-            folder.mkdir(exist_ok=True)
-            (folder / f"{safe}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if "raven" in formats:
-            head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tScore"
-            lines = [
-                f"{i}\tSpectrogram 1\t1\t{e.start_s:.6f}\t{e.end_s:.6f}\t{name}\t{e.score:.4f}"
-                for i, e in enumerate(mine, 1)
-            ]
-            folder.mkdir(exist_ok=True)
-            raven = folder / f"{safe}.selections.txt"
-            raven.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    """Writes events of a recording as Audacity labels and as Raven selections, where asked for."""
+    safe, texts = path.replace("/", "_").replace("\\", "_").lstrip("._"), {}
+    if "audacity" in formats:
+        lines = [f"{e.start_s:.6f}\t{e.end_s:.6f}\t{name} {e.score:.2f}" for e in events]
+        texts[f"{safe}.txt"] = lines
+    if "raven" in formats:
+        head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tScore"
+        lines = [
+            f"{i}\tSpectrogram 1\t1\t{e.start_s:.6f}\t{e.end_s:.6f}\t{name}\t{e.score:.4f}"
+            for i, e in enumerate(events, 1)
+        ]
+        texts[f"{safe}.selections.txt"] = [head, *lines]
+    for file, lines in texts.items() if events else ():
+        folder.mkdir(exist_ok=True)
+        (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

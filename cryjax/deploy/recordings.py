@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import glob
 import hashlib
+import itertools
 import json
 import math
 import pathlib
@@ -51,6 +52,11 @@ class Embedded(NamedTuple):
     start_s: np.ndarray
     end_s: np.ndarray
     h: np.ndarray
+
+
+def joined(parts: Sequence[Embedded]) -> Embedded:
+    """Puts windows of several parts behind each other."""
+    return Embedded(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def find(sources: Sequence[str]) -> list[Clip]:
@@ -177,12 +183,12 @@ class Job:
     def __iter__(self) -> Iterator[tuple[Embedded, list[dict[str, str]]]]:
         """Yields windows in the order of the recordings, and what could not be read."""
         self.workdir.mkdir(parents=True, exist_ok=True)
-        done, first = self._finished(), 0
-        for held_count, embedded, bad in done:
-            first += held_count
+        number = first = 0
+        for held_count, embedded, bad in self._finished():
+            number, first = number + 1, first + held_count
             yield embedded, bad
         todo = self.stretches[first:]
-        if done and todo:
+        if first and todo:
             print(f"{first} of {len(self.stretches)} stretches are done already", file=sys.stderr)
         if not todo:
             return
@@ -190,7 +196,7 @@ class Job:
         every_s = 0.1 if sys.stderr.isatty() else 10.0
         bar = tqdm.tqdm(total=len(todo), unit="stretch", desc="embedding", mininterval=every_s)
         make = functools.partial(Worker, pathlib.Path(), self.encoder.spec)
-        began, hours, number = time.monotonic(), 0.0, len(done)
+        began, hours = time.monotonic(), 0.0
         with Workers(make, self._workers) as prepare, bar:
             for held in _batches(todo, prepare(todo), self.encoder.windows):
                 embedded = _encode(held, self.encoder, forward)
@@ -221,12 +227,12 @@ class Job:
                 **embedded._asdict(),
             )
 
-    def _finished(self) -> list[tuple[int, Embedded, list[dict[str, str]]]]:
-        found = []
-        while (kept := load_arrays(self._path(len(found)))) is not None:
+    def _finished(self) -> Iterator[tuple[int, Embedded, list[dict[str, str]]]]:
+        for number in itertools.count():
+            if (kept := load_arrays(self._path(number))) is None:
+                return
             held, bad = int(kept.pop("held")), json.loads(str(kept.pop("bad")))
-            found.append((held, Embedded(**kept), bad))
-        return found
+            yield held, Embedded(**kept), bad
 
     def close(self) -> None:
         """Removes what was kept to continue."""

@@ -16,6 +16,7 @@ from cryjax.audio import AudioError, read
 from cryjax.deploy.classifier import load
 from cryjax.deploy.command import answer
 from cryjax.deploy.embed import load_embeddings
+from cryjax.deploy.recordings import joined
 from cryjax.errors import UserError
 
 
@@ -56,7 +57,7 @@ def _run(asked: argparse.Namespace) -> None:
     files = [load_embeddings(pathlib.Path(name)) for name in asked.embeddings]
     if any(file.h.shape[1] != encoder.features for file in files):
         raise UserError("the embeddings are of another encoder: embed again with this one")
-    paths, start_s, end_s, known = (np.concatenate([f[i] for f in files]) for i in range(4))
+    paths, start_s, end_s, known = joined(files)
     rows, cosines = nearest(h.mean(axis=0), known, asked.count)
     print("cosine  start_s    end_s  path")
     for row, cosine in zip(rows, cosines, strict=True):

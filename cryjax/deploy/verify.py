@@ -26,7 +26,7 @@ def verify(folder: pathlib.Path) -> list[str]:
     """
     if not artefact.is_artefact(folder):
         raise UserError(f"{folder} is no artefact; make one with cryjax export")
-    config = artefact.load_config(folder)
+    about = artefact.load_config(folder)
     said = [f"{len(artefact.check_sums(folder))} files are what {artefact.SUMS} says"]
     call, weights = artefact.load_compiled(folder), artefact.load_weights(folder)
     golden = artefact.load_golden(folder)
@@ -36,7 +36,7 @@ def verify(folder: pathlib.Path) -> list[str]:
         return said
     if importlib.util.find_spec("onnxruntime") is None:
         return [*said, f"{artefact.ONNX}: not run, onnxruntime is not installed"]
-    wave = golden[-1][0][:, -config["onnx_samples"] :]
+    wave = golden[-1][0][:, -about["onnx_samples"] :]
     made = artefact.load_onnx(folder / artefact.ONNX)(wave)
     expected = {k: np.asarray(v) for k, v in call(weights, wave).items() if k in made}
     # its log-mels are not rounded to 16 bits as those of the compiled function are

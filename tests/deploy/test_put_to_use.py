@@ -27,8 +27,9 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("mode", ["linear", "finetune"])
-def test_a_kept_classifier_says_what_the_evaluation_said(judged, sources, mode):
+@pytest.mark.parametrize("mode", ["linear", pytest.param("finetune", marks=pytest.mark.slow)])
+def test_a_kept_classifier_says_what_the_evaluation_said(judged_by, sources, mode):
+    judged = judged_by(mode)
     model = cryjax.load(judged / "best" / f"{mode}-seed0")
     assert isinstance(model, Classifier)
     assert model.classes == ["noise", "tone"]
@@ -189,7 +190,7 @@ def test_an_empty_match_or_an_encoder_alone_is_an_error(trained, tmp_path, capsy
 
 
 def test_predict_writes_windows_recordings_and_events(judged, sources, tmp_path, capsys):
-    model, out = judged / "best" / "finetune-seed0", tmp_path / "s.csv"
+    model, out = judged / "best" / "linear-seed0", tmp_path / "s.csv"
     command = [str(model), str(sources), f"--out={out}", "--workers=1", "--threshold=0.5"]
     assert predict.main([*command, "--format=csv,audacity,raven"]) == 0
     said = capsys.readouterr().out

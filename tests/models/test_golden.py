@@ -57,6 +57,7 @@ def cnn14(g):
     return encoder, names
 
 
+@pytest.mark.slow
 def test_cnn14_in_eval(golden):
     g = golden("cnn14_small")
     encoder, _ = cnn14(g)

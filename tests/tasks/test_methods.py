@@ -206,6 +206,7 @@ def test_adaptation_refuses_groups_that_validate_or_test(smoke, generic, tmp_pat
         open_pool(open_training_data(own), own)
 
 
+@pytest.mark.slow
 def test_adaptation_takes_encoder_normaliser_and_length_from_the_checkpoint(
     smoke, generic, tmp_path
 ):

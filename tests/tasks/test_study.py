@@ -136,6 +136,7 @@ def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
     assert "'steps': 4" in choices.facts()["chosen on validation"]
 
 
+@pytest.mark.slow
 def test_shares_of_labels_are_columns(settings, tmp_path):
     few = dataclasses.replace(settings, fractions=(0.3, 1.0), modes=("knn",), compare=(), ranks="")
     study.run(few, tmp_path)

@@ -154,6 +154,7 @@ def test_a_finished_mode_is_not_run_again(evaluated, monkeypatch):
     transfer_task.run(settings, workdir)
 
 
+@pytest.mark.slow
 def test_another_checkpoint_at_the_same_path_is_evaluated_anew(smoke, trained, tmp_path):
     """Outcomes were reused by file name: the old numbers came back."""
     path = tmp_path / "checkpoint"
@@ -212,6 +213,7 @@ def test_windows_are_the_checkpoints_unless_asked_otherwise(smoke, trained, tmp_
         next(open_tasks(other))
 
 
+@pytest.mark.slow
 def test_whole_recordings_are_an_option_of_every_protocol(smoke, trained, tmp_path):
     modes = "majority,mel_statistics,knn,knn_within,logistic,linear,linear_bn"
     settings = smoke(transfer, checkpoint=str(trained), modes=modes, **{"data.whole": True})
@@ -278,6 +280,7 @@ def test_recordings_without_finite_embeddings_are_refused_before_anything_is_wri
     assert not (tmp_path / "run" / "outcomes").exists()
 
 
+@pytest.mark.slow
 def test_a_run_can_be_extended_and_its_data_moved(smoke, trained, prepared, tmp_path, capsys):
     """More steps, and the same fingerprint in another folder, are the same run."""
     shutil.copytree(trained, tmp_path / "run")

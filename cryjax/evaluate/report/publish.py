@@ -193,4 +193,7 @@ def publish(
         f"numbers: results.md, results.csv, metrics.json and predictions.csv in {workdir}"
     )
     if kept := sorted(workdir.glob("**/best/linear*-seed*")):
-        print(f"next: cryjax predict {kept[0]} RECORDINGS --out=scores.csv")
+        print(
+            f"next: cryjax predict {kept[0]} RECORDINGS --out=scores.csv\n"
+            f"      cryjax export {kept[0]} --out=artefact && cryjax verify artefact"
+        )
