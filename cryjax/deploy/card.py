@@ -9,7 +9,7 @@ from cryjax.deploy.classifier import Classifier
 from cryjax.deploy.device_logmel import shortest_samples
 from cryjax.encoder import Encoder
 from cryjax.evaluate.metrics import NAMES
-from cryjax.evaluate.report.tables import cell, restrictions
+from cryjax.evaluate.report.tables import cell, in_words, restrictions
 
 ABOVE = 4  # folders above a kept classifier in which its evaluation's metrics.json is looked for
 READER = """```python
@@ -122,7 +122,7 @@ def _results(source: pathlib.Path, mode: str) -> str:
 def _row(facts: dict[str, Any], row: dict[str, Any]) -> str:
     head, line = " | ".join(NAMES), " | ".join(cell(row[name]) for name in NAMES)
     keys = ("split rule", "groups", "audit", "selection", "labels")
-    notes = "\n".join(f"- {key}: {facts[key]}" for key in keys if key in facts)
+    notes = "\n".join(f"- {key}: {in_words(facts[key])}" for key in keys if key in facts)
     return (
         f"{facts['title']}, {row['groups']} test groups, {row['seeds']} seeds: mean ± standard "
         f"error over seeds [95 % interval over groups], in per cent.\n\n"
