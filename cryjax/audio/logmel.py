@@ -65,27 +65,55 @@ def make_analysis(spec: FeatureSpec) -> Analysis:
     return Analysis(window, mel_filters(spec))
 
 
-def prepare_wave(wave: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Brings a waveform to the level and the length that the specification asks for."""
+def shortest_samples(spec: FeatureSpec) -> int:
+    """Returns the length to which shorter waveforms are tiled."""
+    return max(spec.min_samples, spec.n_fft)
+
+
+def scale_wave(wave: Any, spec: FeatureSpec) -> Any:
+    """Brings (..., samples) waveforms, numpy's or JAX's, to the level that the spec asks for."""
+    xp = wave.__array_namespace__()
     if spec.wave_norm == "dc_peak":
-        wave = wave - wave.mean()
-        wave = wave / (np.abs(wave).max() + 0.005)
-    elif spec.wave_norm == "peak_0.9" and (peak := np.abs(wave).max()) > 0:
-        wave = wave * (0.9 / peak)
-    shortest = max(spec.min_samples, spec.n_fft)
-    if len(wave) < shortest:
-        wave = np.tile(wave, -(-shortest // len(wave)))[:shortest]
+        wave = wave - wave.mean(axis=-1, keepdims=True)
+        wave = wave / (xp.abs(wave).max(axis=-1, keepdims=True) + 0.005)
+    elif spec.wave_norm == "peak_0.9":
+        peak = xp.abs(wave).max(axis=-1, keepdims=True)
+        wave = wave * xp.where(peak > 0, 0.9 / xp.where(peak > 0, peak, 1), 1)
     return wave + np.float32(spec.wave_offset)
 
 
-def compress_level(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    """Takes the logarithm of a power spectrogram, with offset, floor and dynamic range."""
+def prepare_wave(wave: np.ndarray, spec: FeatureSpec) -> np.ndarray:
+    """Brings a waveform to the level and the length that the specification asks for."""
+    wave = scale_wave(wave, spec)
+    return wave if len(wave) >= shortest_samples(spec) else np.resize(wave, shortest_samples(spec))
+
+
+def compress_level(mel: Any, spec: FeatureSpec) -> Any:
+    """Takes the logarithm of power spectrograms, with offset, floor and dynamic range.
+
+    Args:
+      mel: (..., frames, mels) power, numpy's or JAX's; the dynamic range is that of each.
+      spec: What to compute.
+    """
     if spec.log == "none":
         return mel
-    mel = np.maximum(mel + spec.log_offset, spec.log_floor)
-    level = np.log(mel) if spec.log == "ln" else np.log10(mel)
+    xp = mel.__array_namespace__()
+    mel = xp.maximum(mel + spec.log_offset, spec.log_floor)
+    level = xp.log(mel) if spec.log == "ln" else xp.log10(mel)
     level = 10 * level if spec.log == "db" else level
-    return np.maximum(level, level.max() - spec.top_db) if spec.top_db else level
+    if not spec.top_db:
+        return level
+    return xp.maximum(level, level.max(axis=(-2, -1), keepdims=True) - spec.top_db)
+
+
+def normalise_clip(mel: Any, spec: FeatureSpec) -> Any:
+    """Normalises (..., frames, mels) spectrograms, numpy's or JAX's, each by itself."""
+    if spec.clip_norm == "mean":
+        return mel - mel.mean(axis=-2, keepdims=True)
+    if spec.clip_norm == "standardise":
+        mean, std = (f(axis=(-2, -1), keepdims=True) for f in (mel.mean, mel.std))
+        return (mel - mean) / (std + 1e-6)
+    return mel
 
 
 def resize_matrix(n_in: int, n_out: int, *, antialias: bool = True) -> np.ndarray:
@@ -98,14 +126,6 @@ def resize_matrix(n_in: int, n_out: int, *, antialias: bool = True) -> np.ndarra
     centre = (np.arange(n_out) + 0.5) * scale - 0.5
     weights = np.maximum(0, 1 - np.abs(np.arange(n_in) - centre[:, None]) / support)
     return weights / weights.sum(axis=1, keepdims=True)
-
-
-def _normalise_clip(mel: np.ndarray, spec: FeatureSpec) -> np.ndarray:
-    if spec.clip_norm == "mean":
-        return mel - mel.mean(axis=0)
-    if spec.clip_norm == "standardise":
-        return (mel - mel.mean()) / (mel.std() + 1e-6)
-    return mel
 
 
 def _make_power_mel(spec: FeatureSpec, analysis: Analysis) -> Callable[[np.ndarray], np.ndarray]:
@@ -151,7 +171,7 @@ def make_logmel(
 
     def logmel(wave: np.ndarray) -> np.ndarray:
         mel = power_mel(prepare_wave(wave, spec).astype(np.float32))
-        mel = _normalise_clip(compress_level(mel, spec), spec)
+        mel = normalise_clip(compress_level(mel, spec), spec)
         if spec.resize_frames:
             mel = resize_matrix(len(mel), spec.resize_frames) @ mel
         return mel.astype(np.float32)

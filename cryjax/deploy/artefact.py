@@ -18,7 +18,9 @@ from cryjax.encoder import Encoder, normaliser_of
 from cryjax.errors import UserError
 from cryjax.files import load_arrays, load_json, sha256
 from cryjax.models import build_encoder
+from cryjax.train import sums as checksums
 from cryjax.train.meta import CheckpointMeta
+from cryjax.train.variables import name_of, shapes_of
 
 FORMAT, VERSION = "cryjax artefact", 1
 CONFIG, WEIGHTS, SUMS = "config.json", "weights.safetensors", "SHA256SUMS"
@@ -27,11 +29,6 @@ TOLERANCE = 1e-3  # of an output's largest value, between processors and platfor
 REMEDY = "export it again"
 
 Weights = dict[str, Any]
-
-
-def name_of(path: Any) -> str:
-    """Names an array by its place in a tree, such as convs.0.conv.kernel."""
-    return ".".join(str(part.key) for part in path)
 
 
 def is_artefact(folder: pathlib.Path) -> bool:
@@ -62,13 +59,8 @@ def check_sums(folder: pathlib.Path) -> list[str]:
         raise UserError(f"{folder / SUMS} is not readable ({error}); {REMEDY}") from None
     there = {p.name for p in folder.iterdir()} - {SUMS}
     for name in sorted(there | sums.keys()):
-        path = folder / name
-        if name not in there:
-            raise UserError(f"{path} is missing; {REMEDY}")
-        if name not in sums:
-            raise UserError(f"{path} is not named by {SUMS}; remove it, or {REMEDY}")
-        if not path.is_file() or sha256(path) != sums[name]:
-            raise UserError(f"{path} was changed after it was written; {REMEDY}")
+        if wrong := checksums.wrong(folder, name, sums, SUMS):
+            raise UserError(f"{folder / name} {wrong}; {REMEDY}")
     return sorted(sums)
 
 
@@ -165,9 +157,8 @@ def load_encoder(folder: pathlib.Path) -> tuple[Encoder, dict[str, np.ndarray], 
     meta = CheckpointMeta.from_json(config.get("encoder", {}), str(folder / CONFIG))
     module = nnx.eval_shape(lambda: build_encoder(meta.encoder, meta.spec.n_mels, rngs=nnx.Rngs(0)))
     shapes = nnx.to_pure_dict(nnx.state(module))
-    named = {name_of(path): x for path, x in jax.tree_util.tree_leaves_with_path(shapes)}
     ours = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
-    if {k: v.shape for k, v in named.items()} != {k: v.shape for k, v in ours.items()}:
+    if shapes_of(shapes) != {k: v.shape for k, v in ours.items()}:
         raise UserError(f"{folder}: {WEIGHTS} and {CONFIG} do not belong together; {REMEDY}")
     arrays = jax.tree_util.tree_map_with_path(lambda path, _: ours[name_of(path)], shapes)
     nnx.update(module, arrays)

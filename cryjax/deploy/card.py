@@ -4,9 +4,9 @@ import json
 import pathlib
 from typing import Any
 
+from cryjax.audio.logmel import shortest_samples
 from cryjax.deploy.artefact import COMPILED, ONNX, WEIGHTS
 from cryjax.deploy.classifier import Classifier
-from cryjax.deploy.device_logmel import shortest_samples
 from cryjax.encoder import Encoder
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.report.tables import cell, in_words, restrictions

@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import core
 
-from cryjax.audio.logmel import SAMPLES_AT_ONCE, Analysis, make_analysis
+from cryjax.audio.logmel import (
+    SAMPLES_AT_ONCE,
+    Analysis,
+    compress_level,
+    make_analysis,
+    normalise_clip,
+    scale_wave,
+)
 from cryjax.spec import FeatureSpec
-
-Spectrum = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
-
-
-def shortest_samples(spec: FeatureSpec) -> int:
-    """Returns the length to which the host tiles shorter waveforms; the device wants no less."""
-    return max(spec.min_samples, spec.n_fft)
 
 
 def fft(frames: jax.Array, n_fft: int) -> tuple[jax.Array, jax.Array]:
@@ -38,23 +38,10 @@ def dft(frames: jax.Array, n_fft: int) -> tuple[jax.Array, jax.Array]:
     return real, imaginary
 
 
-def _prepare_wave(wave: jax.Array, spec: FeatureSpec) -> jax.Array:
-    if spec.wave_norm == "dc_peak":
-        wave = wave - wave.mean(axis=1, keepdims=True)
-        wave = wave / (jnp.abs(wave).max(axis=1, keepdims=True) + 0.005)
-    elif spec.wave_norm == "peak_0.9":
-        peak = jnp.abs(wave).max(axis=1, keepdims=True)
-        wave = wave * jnp.where(peak > 0, 0.9 / jnp.where(peak > 0, peak, 1.0), 1.0)
-    return wave + np.float32(spec.wave_offset)
-
-
 def _power_mel(wave: jax.Array, spec: FeatureSpec, analysis: Analysis, spectrum: Any) -> jax.Array:
     """Computes (batch, frames, mels) power from (batch, samples)."""
-    margin, size, hop = (
-        (spec.n_fft - spec.window_samples) // 2,
-        spec.window_samples,
-        spec.hop_samples,
-    )
+    size, hop = spec.window_samples, spec.hop_samples
+    margin = (spec.n_fft - size) // 2
     at_once = max(1, SAMPLES_AT_ONCE // spec.n_fft)
     frames = 1 + wave.shape[1] // hop
     blocks = -(-frames // at_once)
@@ -74,17 +61,6 @@ def _power_mel(wave: jax.Array, spec: FeatureSpec, analysis: Analysis, spectrum:
     mel = jax.lax.map(block, jnp.arange(blocks))  # (blocks, batch, at_once, mels)
     mel = jnp.moveaxis(mel, 0, 1).reshape(wave.shape[0], blocks * at_once, spec.n_mels)
     return mel[:, :frames]
-
-
-def _compress_level(mel: jax.Array, spec: FeatureSpec) -> jax.Array:
-    if spec.log == "none":
-        return mel
-    mel = jnp.maximum(mel + spec.log_offset, spec.log_floor)
-    level = jnp.log(mel) if spec.log == "ln" else jnp.log10(mel)
-    level = 10 * level if spec.log == "db" else level
-    if spec.top_db:
-        level = jnp.maximum(level, level.max(axis=(1, 2), keepdims=True) - spec.top_db)
-    return level
 
 
 def _resize(mel: jax.Array, n_out: int) -> jax.Array:
@@ -112,13 +88,8 @@ def make_device_logmel(spec: FeatureSpec, spectrum: Any = fft) -> Callable[[jax.
     analysis = make_analysis(spec)
 
     def logmel(wave: jax.Array) -> jax.Array:
-        mel = _power_mel(_prepare_wave(wave, spec), spec, analysis, spectrum)
-        mel = _compress_level(mel, spec)
-        if spec.clip_norm == "mean":
-            mel = mel - mel.mean(axis=1, keepdims=True)
-        elif spec.clip_norm == "standardise":
-            mean, std = (f(mel, axis=(1, 2), keepdims=True) for f in (jnp.mean, jnp.std))
-            mel = (mel - mean) / (std + 1e-6)
+        mel = _power_mel(scale_wave(wave, spec), spec, analysis, spectrum)
+        mel = normalise_clip(compress_level(mel, spec), spec)
         return _resize(mel, spec.resize_frames) if spec.resize_frames else mel
 
     return logmel

@@ -22,15 +22,16 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
+from cryjax.audio.logmel import shortest_samples
 from cryjax.deploy import artefact, card
+from cryjax.deploy.artefact import Weights
 from cryjax.deploy.classifier import Classifier, load
 from cryjax.deploy.command import answer
-from cryjax.deploy.device_logmel import dft, shortest_samples
+from cryjax.deploy.device_logmel import dft
 from cryjax.deploy.function import (
-    OUTPUTS,
-    Weights,
     example_waves,
     make_recording_function,
+    outputs_of,
     weights_of,
 )
 from cryjax.encoder import Encoder
@@ -41,15 +42,15 @@ from cryjax.models.convolution import direct_form
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
 
-def compile_function(encoder: Encoder) -> bytes:
+def compile_function(encoder: Encoder, weights: Weights) -> bytes:
     """Compiles the function of weights and waveforms for every platform, any batch and length."""
     shape = jax.export.symbolic_shape(
         "recordings, samples", constraints=[f"samples >= {shortest_samples(encoder.spec)}"]
     )
-    weights = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in weights_of(encoder).items()}
+    arrays = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in weights.items()}
     function = jax.jit(make_recording_function(encoder))
     exported = jax.export.export(function, platforms=PLATFORMS)(
-        weights, jax.ShapeDtypeStruct(shape, jnp.float32)
+        arrays, jax.ShapeDtypeStruct(shape, jnp.float32)
     )
     return bytes(exported.serialize())
 
@@ -77,7 +78,7 @@ def save_onnx(encoder: Encoder, weights: Weights, path: pathlib.Path) -> None:
     from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
 
     function = make_recording_function(encoder, dft, as_stored=False)
-    names = [name for name in OUTPUTS if name != "start_s"][: 3 if "head.bias" in weights else 1]
+    names = [name for name in outputs_of(encoder) if name != "start_s"]
     arrays = {k: jnp.asarray(v) for k, v in weights.items()}
 
     def outputs(wave: jax.Array) -> tuple[jax.Array, ...]:
@@ -134,7 +135,7 @@ def save_artefact(
 def _fill(folder: pathlib.Path, encoder: Encoder, source: pathlib.Path, *, onnx: bool) -> None:
     weights = weights_of(encoder)
     safetensors.numpy.save_file(weights, folder / artefact.WEIGHTS)
-    (folder / artefact.COMPILED).write_bytes(compile_function(encoder))
+    (folder / artefact.COMPILED).write_bytes(compile_function(encoder, weights))
     if onnx:
         save_onnx(encoder, weights, folder / artefact.ONNX)
     call, golden = artefact.load_compiled(folder), {}
@@ -143,17 +144,16 @@ def _fill(folder: pathlib.Path, encoder: Encoder, source: pathlib.Path, *, onnx:
         for name, value in call(weights, wave).items():
             golden[f"output{number}/{name}"] = np.asarray(value)
     np.savez_compressed(folder / artefact.GOLDEN, allow_pickle=False, **golden)
-    about = encoder.about if isinstance(encoder, Classifier) else None
     config = {
         "format": artefact.FORMAT,
         "version": artefact.VERSION,
         "encoder": encoder.meta.to_json(),
         "fingerprint": encoder.fingerprint,
-        "classifier": about,
+        "classifier": encoder.about if isinstance(encoder, Classifier) else None,
         "sample_rate_hz": encoder.spec.sample_rate_hz,
         "shortest_samples": shortest_samples(encoder.spec),
         "onnx_samples": window_samples(encoder),
-        "outputs": {k: v for k, v in OUTPUTS.items() if about or k in ("h", "start_s")},
+        "outputs": outputs_of(encoder),
     }
     save_json(folder / artefact.CONFIG, config)
     text = card.write(encoder, source, onnx=onnx)

@@ -9,12 +9,14 @@ import numpy as np
 from flax import nnx
 from jax import core
 
-from cryjax.deploy.artefact import Weights, name_of
+from cryjax.audio.logmel import shortest_samples
+from cryjax.deploy.artefact import Weights
 from cryjax.deploy.classifier import Classifier
-from cryjax.deploy.device_logmel import fft, make_device_logmel, shortest_samples
+from cryjax.deploy.device_logmel import fft, make_device_logmel
 from cryjax.encoder import Encoder
 from cryjax.evaluate.calibration import TINY
 from cryjax.models.layers import in_eval_mode
+from cryjax.train.variables import name_of
 
 OUTPUTS = {
     "h": "(recordings, windows, features) representation of each window",
@@ -22,6 +24,12 @@ OUTPUTS = {
     "windows": "(recordings, windows, classes) probabilities of each window",
     "recording": "(recordings, classes) probabilities of each recording, recalibrated",
 }
+
+
+def outputs_of(encoder: Encoder) -> dict[str, str]:
+    """Lists the outputs of an encoder's function, and what they are."""
+    scores = isinstance(encoder, Classifier)
+    return {k: v for k, v in OUTPUTS.items() if scores or k in ("h", "start_s")}
 
 
 def weights_of(encoder: Encoder) -> Weights:

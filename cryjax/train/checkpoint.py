@@ -24,6 +24,7 @@ from cryjax.models.heads import Projector
 from cryjax.train.meta import CheckpointMeta
 from cryjax.train.state import TrainState, merge_trees
 from cryjax.train.sums import damage, set_damaged_aside, steps_in, write_sums
+from cryjax.train.variables import shapes_of
 from cryjax.train.workdir import require_same_settings
 
 FOLDER = "checkpoints"
@@ -56,12 +57,6 @@ def _join(like: TrainState, model: dict, others: dict) -> TrainState:
         for name, tree in (("params", like.params), ("rest", like.rest))
     )
     return TrainState(others["step"], params, rest, others["opt_state"])
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Lists every array's shape by its name, such as encoder.convs.0.conv.kernel."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {".".join(str(part.key) for part in path): tuple(x.shape) for path, x in leaves}
 
 
 def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
@@ -284,8 +279,8 @@ def load_model(
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = {name: nnx.to_pure_dict(nnx.state(module)) for name, module in parts.items()}
     with ocp.StandardCheckpointer() as reader:
-        held = _shapes(getattr(reader.metadata(path).item_metadata, "tree", {}))
-        for name, shape in _shapes(target).items():
+        held = shapes_of(getattr(reader.metadata(path).item_metadata, "tree", {}))
+        for name, shape in shapes_of(target).items():
             if held.get(name) != shape:  # before a read starts that cannot end
                 raise UserError(
                     f"{path} does not hold the encoder that its meta describes: {name} is "

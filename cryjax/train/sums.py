@@ -37,16 +37,24 @@ def damage(step: pathlib.Path, part: str = "") -> str:
     mine = sorted(n for n in there | sums.keys() if not part or n.startswith(f"{part}/"))
     if not mine:
         return f"{step / part} is missing"
-    wrong = (f"{step / name} {found}" for name in mine if (found := _wrong(step, name, sums)))
-    return next(wrong, "")
+    found = (f"{step / name} {what}" for name in mine if (what := wrong(step, name, sums)))
+    return next(found, "")
 
 
-def _wrong(step: pathlib.Path, name: str, sums: dict[str, str]) -> str:
-    if not (step / name).exists():
+def wrong(folder: pathlib.Path, name: str, sums: dict[str, str], named_by: str = NAME) -> str:
+    """Says what is wrong with a file; "" where nothing is.
+
+    Args:
+      folder: Where it lies.
+      name: Its name, or the path to it.
+      sums: What its sum must be, by name.
+      named_by: Name of the file of sums.
+    """
+    if not (folder / name).is_file():
         return "is missing"
     if name not in sums:
-        return f"is not named by {NAME}"
-    return "" if sha256(step / name) == sums[name] else "was changed after it was written"
+        return f"is not named by {named_by}"
+    return "" if sha256(folder / name) == sums[name] else "was changed after it was written"
 
 
 def set_damaged_aside(root: pathlib.Path) -> None:
@@ -57,12 +65,12 @@ def set_damaged_aside(root: pathlib.Path) -> None:
     """
     steps, moved = steps_in(root), 0
     for step in steps:
-        if wrong := damage(root / str(step)):
+        if found := damage(root / str(step)):
             aside = root.parent / ASIDE / str(step)
             aside.parent.mkdir(exist_ok=True)
             number = len(list(aside.parent.glob(f"{step}*")))
             (root / str(step)).rename(aside.with_name(f"{step}-{number}"))
-            print(f"checkpoint {step} is damaged ({wrong}); it is now in {aside.parent}")
+            print(f"checkpoint {step} is damaged ({found}); it is now in {aside.parent}")
             moved += 1
     if moved and moved == len(steps):
         raise UserError(

@@ -1,7 +1,8 @@
-"""Which variables an update may change."""
+"""Arrays of a model: which an update may change, their names and shapes."""
 
 from typing import Any
 
+import jax
 from flax import nnx
 
 TRAINABLE = ("head", "head_and_norms", "all")
@@ -25,3 +26,14 @@ def trainable(model: nnx.Module, what: str) -> Any:
     if what == "all":
         return nnx.Param
     raise ValueError(f"what must be one of {', '.join(TRAINABLE)}, got {what!r}")
+
+
+def name_of(path: Any) -> str:
+    """Names an array by its place in a tree, such as encoder.convs.0.conv.kernel."""
+    return ".".join(str(part.key) for part in path)
+
+
+def shapes_of(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Lists every array's shape by its name."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {name_of(path): tuple(x.shape) for path, x in leaves}

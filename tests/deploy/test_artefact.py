@@ -18,15 +18,16 @@ from flax import nnx
 import cryjax
 from cryjax.audio import read
 from cryjax.audio.decode import resample
-from cryjax.audio.logmel import make_logmel
+from cryjax.audio.logmel import make_logmel, shortest_samples
 from cryjax.deploy import artefact, cli, export, verify
 from cryjax.deploy.classifier import Classifier
-from cryjax.deploy.device_logmel import dft, fft, make_device_logmel, shortest_samples
+from cryjax.deploy.device_logmel import dft, fft, make_device_logmel
 from cryjax.deploy.function import make_recording_function
 from cryjax.encoder import Encoder, normaliser_of
 from cryjax.encoder import load as load_encoder
 from cryjax.models import ENCODERS, EncoderSettings, build_encoder
 from cryjax.spec import PRESETS, preset
+from cryjax.train.variables import name_of
 
 CHANGES = (
     "slicer,window=hamming,pad_mode=constant,hop_samples=333",
@@ -140,7 +141,7 @@ def test_every_encoder_is_traced_with_open_batch_and_length(name, trained):
     module = nnx.eval_shape(lambda: build_encoder(meta.encoder, meta.spec.n_mels, rngs=nnx.Rngs(0)))
     encoder = Encoder(module, normaliser_of(meta), meta)
     tree = jax.tree_util.tree_leaves_with_path(nnx.to_pure_dict(nnx.state(module)))
-    weights = {f"encoder.{artefact.name_of(path)}": array for path, array in tree}
+    weights = {f"encoder.{name_of(path)}": array for path, array in tree}
     shape = jax.export.symbolic_shape("recordings, samples", constraints=["samples >= 1024"])
     wave = jax.ShapeDtypeStruct(shape, np.float32)
     made = jax.eval_shape(make_recording_function(encoder), weights, wave)
