@@ -181,11 +181,12 @@ def _main(argv: Sequence[str]) -> None:
         config = _CONFIG.value.to_dict()
         name, kind = choose(config["task"], TASKS, "config.task")
         _prepare_devices(config["task"], bool(config.get("deterministic")))
+        task = importlib.import_module(name)
+        from_dict(getattr(task, kind), config)  # a slip is answered before anything is prepared
         with mesh.main_first():
             config = with_embedded(with_corpora(config))
         if _NAMES.value:
             show_names(config)
-        task = importlib.import_module(name)
         workdir = pathlib.Path(_WORKDIR.value)
         with hold(workdir / ".lock") if mesh.processes()[0] == 0 else contextlib.nullcontext():
             task.run(from_dict(getattr(task, kind), config), workdir)

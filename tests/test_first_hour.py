@@ -195,12 +195,15 @@ def test_frames_are_those_of_the_checkpoint(walked):
 )
 def test_a_slip_is_answered_in_one_line_before_any_work(walked, tmp_path, arguments, reason):
     work, _ = walked
-    data = [] if "transfer" in arguments[0] else [f"--config.data.dirs={work}/mine"]
+    data = [f"--config.data.embedded_dir={tmp_path}/made"]  # nothing is prepared yet
+    if "transfer" not in arguments[0]:
+        data = [f"--config.data.dirs={work}/mine"]
     status, said = run(*arguments, f"--workdir={tmp_path}/x", *data)
     assert status == 1
     assert re.search(reason, said), said
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) == 1
+    assert not (tmp_path / "made").exists()
 
 
 def test_help_answers_with_status_0():

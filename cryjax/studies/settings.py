@@ -5,6 +5,7 @@ from typing import Any
 
 from cryjax.errors import UserError
 from cryjax.evaluate.metrics import NAMES
+from cryjax.evaluate.outcomes import protocols_of
 from cryjax.evaluate.task import EvaluationSettings
 from cryjax.settings import free, from_dict, merged
 
@@ -73,6 +74,7 @@ class StudySettings:
     def __post_init__(self):
         if self.metric not in NAMES:
             raise UserError(f"config.metric must be one of {', '.join(NAMES)}, got {self.metric!r}")
+        protocols_of(self.modes)
         for kind, names, known in (
             ("only", self.only, self.encoders),
             ("home", [self.home], self.tasks),

@@ -43,6 +43,7 @@ class LabelFractionSettings(EvaluationSettings):
             raise UserError(f"config.metric must be one of {', '.join(NAMES)}, got {self.metric!r}")
         if bad := [f for f in self.fractions if not 0 < f <= 1]:
             raise UserError(f"config.fractions must lie in (0, 1], got {bad}")
+        protocols_of(self.modes)
 
     def encoders(self) -> dict[str, str | None]:
         """Maps names of encoders to their workdirs; {"": None} where there is none."""

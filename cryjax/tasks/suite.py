@@ -8,7 +8,7 @@ import jax
 from cryjax.data.corpus import open_corpus
 from cryjax.data.parts import folds_of
 from cryjax.errors import UserError
-from cryjax.evaluate.outcomes import Outcome, count_runs, evaluate, protocols_of
+from cryjax.evaluate.outcomes import Outcome, count_runs, evaluate
 from cryjax.evaluate.report.publish import facts_of, publish
 from cryjax.evaluate.task import EvaluationTask, open_tasks
 from cryjax.pretraining import PretrainSettings
@@ -49,7 +49,6 @@ class SuiteSettings:
 
 def run(settings: SuiteSettings, workdir: pathlib.Path) -> None:
     """Runs as `configs/suite.py` describes; finished parts of the workdir are skipped."""
-    protocols_of(settings.transfer.modes)
     data = dataclasses.replace(settings.transfer.data, folds=settings.folds)
     folds = folds_of(data, open_corpus(data.dirs, data).splits)
     outcomes: list[Outcome] = []

@@ -53,6 +53,9 @@ class TableSettings:
     tasks: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = free(())
 
+    def __post_init__(self):
+        protocols_of(self.modes)
+
 
 def task_row(text: str) -> tuple[str, dict[str, Any]]:
     """Turns an entry of `TableSettings.tasks` into a row's name and changes."""
@@ -94,7 +97,6 @@ def rows_of(settings: TableSettings) -> dict[str, dict[str, Any]]:
 def run(settings: TableSettings, workdir: pathlib.Path) -> None:
     """Runs as `configs/ablations.py` and `configs/protocol.py` describe."""
     kind, runner = choose(settings.base.get("task", ""), BASES, "config.base.task")
-    protocols_of(settings.modes)
     wanted = {
         name: from_dict(kind, merged(settings.base, changes), f"row {name}")
         for name, changes in rows_of(settings).items()

@@ -52,11 +52,11 @@ class TransferSettings(EvaluationSettings):
     def __post_init__(self):
         if self.seeds < 1:
             raise UserError(f"seeds must be at least 1, got {self.seeds}")
+        protocols_of(self.modes)
 
 
 def run(settings: TransferSettings, workdir: pathlib.Path) -> None:
     """Evaluates as `configs/transfer.py` and `configs/knn.py` describe."""
-    protocols_of(settings.modes)
     seeds = range(settings.seed, settings.seed + settings.seeds)
     tasks = list(open_tasks(settings))
     claim(workdir, settings, tasks[0].corpus.describe())
