@@ -36,29 +36,31 @@ def weights_of(module: Any) -> list[np.ndarray]:
 
 
 def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
-    """Puts our kernels into their modules, shape by shape in order, and zeros into the biases."""
-    named = dict(theirs.named_parameters())
+    """Puts our encoder and projector into theirs."""
     for side in ("encoder", "projector"):
-        kernels = weights_of(getattr(ours, side))
-        wanted = [
-            p for n, p in named.items() if n.startswith(side) and p.ndim > 1 and "gru" not in n
-        ]
-        left = list(kernels)
-        for parameter in wanted:
+        copy_kernels(torch, getattr(ours, side), getattr(theirs, side))
+
+
+def copy_kernels(torch: Any, ours: Any, theirs: Any) -> None:
+    """Puts our kernels into a module, shape by shape in order, and zeros into its biases."""
+    left = weights_of(ours)
+    for name, parameter in theirs.named_parameters():
+        if "gru" in name:
+            continue
+        if parameter.ndim > 1:
             at = next(i for i, k in enumerate(left) if k.shape == tuple(parameter.shape))
             parameter.data.copy_(torch.from_numpy(left.pop(at).copy()))
-    for name, parameter in named.items():
-        if name.endswith("bias") and parameter.ndim == 1 and "gru" not in name:
+        elif name.endswith("bias"):
             parameter.data.zero_()
-    if hasattr(theirs.encoder, "gru"):
-        for suffix, part in (("l0", ours.encoder.forward), ("l0_reverse", ours.encoder.backward)):
+    if hasattr(theirs, "gru"):
+        for suffix, part in (("l0", ours.forward), ("l0_reverse", ours.backward)):
             for theirs_name, array in (
                 ("weight_ih", part.w_in),
                 ("weight_hh", part.w_state),
                 ("bias_ih", part.b_in),
                 ("bias_hh", part.b_state),
             ):
-                target = getattr(theirs.encoder.gru, f"{theirs_name}_{suffix}")
+                target = getattr(theirs.gru, f"{theirs_name}_{suffix}")
                 target.data.copy_(torch.from_numpy(np.array(array[...]).T.copy()))
 
 

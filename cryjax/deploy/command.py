@@ -4,14 +4,16 @@ import argparse
 import pathlib
 import sys
 from collections.abc import Callable
+from types import ModuleType
 
-from cryjax.deploy.recordings import Job, find
+from cryjax.deploy.job import Job
+from cryjax.deploy.recordings import find
 from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 
 
 def add_recordings(parser: argparse.ArgumentParser, out: str) -> None:
-    """Adds model, recordings, --out, --workers and --part."""
+    """Adds model, recordings, --out, and what decides where it runs."""
     parser.add_argument("model", metavar="MODEL", help="folder of an encoder or classifier")
     parser.add_argument("recordings", metavar="RECORDINGS", nargs="+", help="folders, files, CSVs")
     parser.add_argument("--out", default=out, help="what is written (default: %(default)s)")
@@ -22,6 +24,12 @@ def add_recordings(parser: argparse.ArgumentParser, out: str) -> None:
         "--part",
         default="0/1",
         help="i/n: every n-th recording from the i-th on, for n machines (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--beam", metavar="RUNNER", help="runner of Apache Beam (DirectRunner, ...) for all of it"
+    )
+    parser.add_argument(
+        "--beam_options", default="", help="its own, such as '--project=P --region=R'"
     )
 
 
@@ -47,8 +55,23 @@ def job_of(encoder: Encoder, asked: argparse.Namespace) -> Job:
     out = pathlib.Path(asked.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = out.with_name(out.name + ".unfinished")
-    clips = find(asked.recordings)
-    return Job(encoder, clips, kept, workers=asked.workers, part=part_of(asked.part))
+    clips, part = find(asked.recordings), part_of(asked.part)
+    job = Job(encoder, clips, kept, workers=asked.workers, part=part)
+    if asked.beam:
+        beam = _beam()
+        source = beam.Source(asked.model, clips, kept, part)
+        beam.embed(job, source, asked.beam, asked.beam_options)
+    return job
+
+
+def _beam() -> ModuleType:
+    try:
+        from cryjax.deploy import beam
+    except ImportError:
+        raise UserError(
+            "--beam needs Apache Beam: pip install cryjax[beam], in an environment of its own"
+        ) from None
+    return beam
 
 
 def answer(run: Callable[[], None]) -> int:

@@ -9,9 +9,10 @@ import soundfile
 
 import cryjax
 from cryjax.data.corpus import open_corpus
-from cryjax.deploy import cli, embed, predict, recordings, search
+from cryjax.deploy import cli, embed, job, predict, recordings, search
 from cryjax.deploy.classifier import Classifier
-from cryjax.deploy.recordings import Job, find
+from cryjax.deploy.job import Job
+from cryjax.deploy.recordings import find
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embed as embed_corpus
 
@@ -99,10 +100,10 @@ def test_every_ending_holds_the_same_windows(trained, sources, tmp_path):
 
 
 def test_stopped_and_started_again_the_bytes_are_the_same(trained, sources, tmp_path, monkeypatch):
-    monkeypatch.setattr(recordings, "WINDOWS_AT_ONCE", 16)
+    monkeypatch.setattr(job, "WINDOWS_A_PIECE", 16)
     whole, again = tmp_path / "whole.npz", tmp_path / "again.npz"
     assert embed.main([str(trained), str(sources), f"--out={whole}", "--workers=1"]) == 0
-    encode, made = recordings._encode, []
+    encode, made = Job._encode, []
 
     def stopping(*arguments):
         if len(made) == 2:
@@ -110,11 +111,11 @@ def test_stopped_and_started_again_the_bytes_are_the_same(trained, sources, tmp_
         made.append(encode(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(recordings, "_encode", stopping)
+    monkeypatch.setattr(Job, "_encode", stopping)
     command = [str(trained), str(sources), f"--out={again}", "--workers=1"]
     assert embed.main(command) == 130
     assert not again.exists()
-    monkeypatch.setattr(recordings, "_encode", encode)
+    monkeypatch.setattr(Job, "_encode", encode)
     assert embed.main(command) == 0
     assert again.read_bytes() == whole.read_bytes()
 
@@ -171,11 +172,13 @@ def test_a_long_recording_is_read_in_stretches(trained, tmp_path, monkeypatch):
 
 def test_parts_together_are_the_whole(trained, sources, tmp_path):
     encoder, clips = load(trained), find([str(sources)])
-    whole = Job(encoder, clips, tmp_path).stretches
-    halves = [Job(encoder, clips, tmp_path, part=(i, 2)).stretches for i in (0, 1)]
-    assert sorted(c.path for half in halves for c in half) == sorted(c.path for c in whole)
+    whole, *halves = (
+        [clip.path for piece in Job(encoder, clips, tmp_path, part=part).pieces for clip in piece]
+        for part in ((0, 1), (0, 2), (1, 2))
+    )
+    assert whole[0::2] == halves[0]
+    assert whole[1::2] == halves[1]
     assert len(whole) == 36
-    assert all(len(half) == 18 for half in halves)
 
 
 def test_an_empty_match_or_an_encoder_alone_is_an_error(trained, tmp_path, capsys):
