@@ -17,7 +17,7 @@ os.environ.setdefault("NPROC", "64")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_collective_call_terminate_timeout_seconds=600")
 jax.config.update("jax_num_cpu_devices", 8)
 # the same small programs are compiled again and again: keep them while the tests run
-if "PYTEST_XDIST_WORKER" not in os.environ:
+if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):  # workers have their starter's
     CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])

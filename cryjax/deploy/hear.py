@@ -18,8 +18,17 @@ from cryjax.errors import UserError
 STEP_MS = 50.0  # between timestamps, or less
 
 
-class HearModel:
-    """An encoder as HEAR wants it.
+def _module() -> Any:
+    """Returns torch's class of modules where torch is installed: hear-validator asks for one."""
+    try:
+        import torch  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return object
+    return torch.nn.Module
+
+
+class HearModel(_module()):
+    """An encoder as HEAR wants it; a torch module without parameters where torch is installed.
 
     Attributes:
       sample_rate: Rate of the audio in Hz.
@@ -28,6 +37,7 @@ class HearModel:
     """
 
     def __init__(self, encoder: Encoder):
+        super().__init__()
         self.encoder = encoder
         self.sample_rate = encoder.spec.sample_rate_hz
         self.scene_embedding_size = self.timestamp_embedding_size = encoder.features

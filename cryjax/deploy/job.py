@@ -103,9 +103,9 @@ class Job:
     def embed(self, number: int, mels: Iterable[Prepared]) -> tuple[Embedded, Bad]:
         """Encodes a piece from its log-mels, and keeps it."""
         held = list(zip(self.pieces[number], mels, strict=True))
-        embedded = self._encode([(clip, done) for clip, done in held if done.mel is not None])
+        embedded = self._encode([(c, d, d.mel) for c, d in held if d.mel is not None])
         rows = [(c.path, repr(c.start_s), d.reason, d.remedy) for c, d in held if d.reason]
-        bad = [dict(zip(QUARANTINE, row, strict=True)) for row in rows]
+        bad: Bad = [dict(zip(QUARANTINE, row, strict=True)) for row in rows]
         with replacing(self._path(number)) as temporary:
             text = np.array(json.dumps(bad))
             np.savez(temporary, allow_pickle=False, bad=text, **embedded._asdict())
@@ -115,19 +115,19 @@ class Job:
     def _forward(self) -> tuple[Any, Any]:
         return make_forward(self.encoder.network, lambda m, mel: m(mel))
 
-    def _encode(self, held: list[tuple[Clip, Prepared]]) -> Embedded:
+    def _encode(self, held: list[tuple[Clip, Prepared, np.ndarray]]) -> Embedded:
         """Encodes every window of some stretches."""
         if not held:
             nothing, features = np.zeros(0), self.encoder.features
             return Embedded(np.zeros(0, str), nothing, nothing, np.zeros((0, features), np.float32))
-        lengths = np.array([len(done.mel) for _, done in held])
-        frames = ArrayFrames(np.concatenate([done.mel for _, done in held]), lengths)
+        lengths = np.array([len(mel) for *_, mel in held])
+        frames = ArrayFrames(np.concatenate([mel for *_, mel in held]), lengths)
         windows, rate = self.encoder.windows, self.encoder.spec.frames_per_s or math.inf
         h, owner = over_windows(*self._forward, frames, np.arange(len(held)), lengths, windows)
         starts = np.concatenate([part.starts for part in cut(lengths, windows)]) / rate
-        begins = np.array([clip.start_s for clip, _ in held])[owner]
-        ends = begins + np.array([done.seconds for _, done in held])[owner]
-        paths = np.array([clip.path for clip, _ in held])[owner]
+        begins = np.array([clip.start_s for clip, *_ in held])[owner]
+        ends = begins + np.array([done.seconds for _, done, _ in held])[owner]
+        paths = np.array([clip.path for clip, *_ in held])[owner]
         last = np.minimum(begins + starts + windows.frames / rate, ends)
         return Embedded(paths, begins + starts, last, h)
 

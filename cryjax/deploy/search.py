@@ -3,24 +3,32 @@
     cryjax search runs/mine --like=clip.wav embeddings.parquet
 
 Compares the clip's mean representation with every window of files that `cryjax embed` wrote with
-the same encoder, by cosine: exact, in seconds for a million windows.
+the same encoder, by cosine. Up to a million windows exactly; in more, through an index of usearch
+(pip install usearch), which is built once and kept beside the file: --exact does without.
 """
 
 import argparse
+import hashlib
 import pathlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
 from cryjax.audio import AudioError, read
 from cryjax.deploy.classifier import load
 from cryjax.deploy.command import answer
-from cryjax.deploy.embed import load_embeddings
-from cryjax.deploy.recordings import joined
+from cryjax.deploy.table import blocks_of, count_rows, load_places
 from cryjax.errors import UserError
+from cryjax.files import replacing
+
+EXACT_ROWS = 1_000_000
+BLOCK = 65_536  # windows that are read at once
+
+Found = tuple[np.ndarray, np.ndarray]  # rows of a file, cosines
 
 
-def nearest(query: np.ndarray, h: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(query: np.ndarray, h: np.ndarray, count: int) -> Found:
     """Finds the rows of highest cosine with a query; returns their numbers and cosines."""
     lengths = np.maximum(np.linalg.norm(h, axis=1), 1e-12)
     cosine = h @ (query / max(float(np.linalg.norm(query)), 1e-12)) / lengths
@@ -28,6 +36,51 @@ def nearest(query: np.ndarray, h: np.ndarray, count: int) -> tuple[np.ndarray, n
     best = np.argpartition(-cosine, count - 1)[:count]
     order = best[np.argsort(-cosine[best], kind="stable")]
     return order, cosine[order]
+
+
+def exactly(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
+    """Finds the nearest windows of a file, block by block."""
+    first, best = 0, (np.zeros(0, int), np.zeros(0))
+    for h in blocks_of(path, BLOCK):
+        if h.shape[1] != len(query):
+            raise UserError(
+                f"{path} holds {h.shape[1]} features, this encoder has {len(query)}: embed again "
+                "with this one"
+            )
+        rows, cosines = nearest(query, h, count)
+        rows, cosines = np.append(best[0], first + rows), np.append(best[1], cosines)
+        order = np.argsort(-cosines, kind="stable")[:count]
+        best, first = (rows[order], cosines[order]), first + len(h)
+    return best
+
+
+def by_index(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
+    """Finds nearly the nearest windows of a file by its index, which is built where it is missing.
+
+    Raises:
+      UserError: usearch is not installed, or the file is of another encoder.
+    """
+    try:
+        from usearch.index import Index  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise UserError(
+            f"{path} holds more than {EXACT_ROWS:,} windows: pip install usearch, or --exact"
+        ) from None
+    about = path.stat()
+    key = hashlib.sha256(f"{about.st_size} {about.st_mtime_ns}".encode()).hexdigest()
+    kept = path.with_name(f"{path.name}.{key[:12]}.usearch")
+    if not kept.exists():
+        made, done = Index(ndim=len(query), metric="cos", dtype="f16"), 0
+        for h in blocks_of(path, BLOCK):
+            if h.shape[1] != len(query):
+                raise UserError(f"{path} is of another encoder: embed again with this one")
+            made.add(np.arange(done, done + len(h)), h)
+            done += len(h)
+            print(f"index: {done:,} windows", file=sys.stderr)
+        with replacing(kept) as temporary:
+            made.save(str(temporary))
+    found = Index.restore(str(kept), view=True).search(query.astype(np.float32), count)
+    return np.asarray(found.keys, int), 1 - np.asarray(found.distances, float)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,25 +96,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--count", type=int, default=20, help="windows shown (default: %(default)s)"
     )
+    parser.add_argument("--exact", action="store_true", help="no index, however many windows")
     asked = parser.parse_args(arguments)
     return answer(lambda: _run(asked))
 
 
 def _run(asked: argparse.Namespace) -> None:
     encoder = load(asked.model)
+    if asked.count < 1:
+        raise UserError(f"--count must be at least 1, got {asked.count}")
     try:
         clip = read(asked.like)
     except AudioError as error:
         raise UserError(f"{asked.like}: {error}") from None
     h, _ = encoder.embed(clip.wave, sample_rate_hz=clip.rate_hz)
-    files = [load_embeddings(pathlib.Path(name)) for name in asked.embeddings]
-    if any(file.h.shape[1] != encoder.features for file in files):
-        raise UserError("the embeddings are of another encoder: embed again with this one")
-    paths, start_s, end_s, known = joined(files)
-    rows, cosines = nearest(h.mean(axis=0), known, asked.count)
+    query, lines = h.mean(axis=0), []
+    for path in map(pathlib.Path, asked.embeddings):
+        few = asked.exact or count_rows(path) <= EXACT_ROWS
+        search: Callable[..., Found] = exactly if few else by_index
+        rows, cosines = search(path, query, asked.count)
+        lines += zip(cosines.tolist(), load_places(path, rows), strict=True)
     print("cosine  start_s    end_s  path")
-    for row, cosine in zip(rows, cosines, strict=True):
-        print(f"{cosine:6.3f}  {start_s[row]:7.2f}  {end_s[row]:7.2f}  {paths[row]}")
+    for cosine, (name, start_s, end_s) in sorted(lines, key=lambda x: -x[0])[: asked.count]:
+        print(f"{cosine:6.3f}  {start_s:7.2f}  {end_s:7.2f}  {name}")
 
 
 if __name__ == "__main__":

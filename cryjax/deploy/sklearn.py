@@ -32,13 +32,13 @@ class Embedder(TransformerMixin, BaseEstimator):
         self.model = model
         self.sample_rate_hz = sample_rate_hz
 
-    def fit(self, X: Sequence[Any], y: Any = None) -> "Embedder":  # noqa: N803
+    def fit(self, X: Sequence[Any] | np.ndarray, y: Any = None) -> "Embedder":  # noqa: N803
         """Learns nothing; loads the encoder, so that a wrong folder is found out here."""
         del X, y
         self.n_features_out_ = self._encoder().features
         return self
 
-    def transform(self, X: Sequence[Any]) -> np.ndarray:  # noqa: N803
+    def transform(self, X: Sequence[Any] | np.ndarray) -> np.ndarray:  # noqa: N803
         """Embeds recordings.
 
         Args:
@@ -65,6 +65,14 @@ class Embedder(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True  # there is nothing to fit
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.no_validation = True  # X is a list of names, or of waveforms of any lengths
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_loaded"}
 
@@ -75,9 +83,16 @@ class Embedder(TransformerMixin, BaseEstimator):
         return kept[1]
 
     def _wave(self, item: Any) -> tuple[np.ndarray, int]:
-        if isinstance(item, np.ndarray) and item.dtype.kind == "f":
+        if isinstance(item, np.ndarray):
+            if item.dtype.kind != "f":
+                raise UserError(f"waveforms are floating point from -1 to 1, got {item.dtype}")
             if self.sample_rate_hz is None:
                 raise UserError("Embedder needs sample_rate_hz where X holds waveforms")
+            if item.ndim != 1 or not np.isfinite(item).all():
+                raise UserError(
+                    f"a waveform must be (samples,) and finite, got {item.shape}"
+                    f"{'' if np.isfinite(item).all() else ' with NaN or inf'}"
+                )
             return item.astype(np.float32), self.sample_rate_hz
         try:
             found = read(str(item))

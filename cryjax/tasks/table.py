@@ -97,10 +97,8 @@ def rows_of(settings: TableSettings) -> dict[str, dict[str, Any]]:
 def run(settings: TableSettings, workdir: pathlib.Path) -> None:
     """Runs as `configs/ablations.py` and `configs/protocol.py` describe."""
     kind, runner = choose(settings.base.get("task", ""), BASES, "config.base.task")
-    wanted = {
-        name: from_dict(kind, merged(settings.base, changes), f"row {name}")
-        for name, changes in rows_of(settings).items()
-    }
+    rows, base = rows_of(settings), settings.base
+    wanted = {n: from_dict(kind, merged(base, c), f"row {n}") for n, c in rows.items()}
     for name, changed in wanted.items():
         its = getattr(changed, "transfer", changed)
         require_metric(settings.metric, its.clinical)

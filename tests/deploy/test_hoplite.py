@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cryjax.deploy import embed
+from cryjax.deploy.table import load_embeddings
 
 needs_hoplite = pytest.mark.skipif(
     importlib.util.find_spec("perch_hoplite") is None, reason="perch-hoplite is not installed"
@@ -22,7 +23,7 @@ def test_its_own_search_finds_every_window(trained, prepared, tmp_path, capsys):
     command = [str(trained), str(prepared.parent), "--workers=1"]
     assert embed.main([*command, f"--out={tmp_path / 'e.npz'}"]) == 0
     assert embed.main([*command, f"--out={tmp_path / 'db'}", "--format=hoplite"]) == 0
-    whole = embed.load_embeddings(tmp_path / "e.npz")
+    whole = load_embeddings(tmp_path / "e.npz")
     database = hoplite.SQLiteUSearchDB.create(str(tmp_path / "db"))
     assert database.count_embeddings() == len(whole.h)
     for row in (0, 17, len(whole.h) - 1):

@@ -1,6 +1,7 @@
 """Interfaces of others: scikit-learn's transformer and HEAR's functions."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from cryjax.deploy import hear
 from cryjax.deploy.sklearn import Embedder
@@ -60,6 +62,36 @@ def test_it_is_cloned_and_pickled_by_its_folder(trained, recordings_of):
     assert list(embedder.get_feature_names_out())[:2] == ["h0", "h1"]
     with pytest.raises(FileNotFoundError):
         Embedder("nowhere").fit(paths)
+
+
+UNFIT = {  # checks of scikit-learn that mean tables of numbers
+    "check_estimators_dtypes": "integers have no level as waveforms: refused",
+    "check_estimator_sparse_tag": "a sparse matrix is no list of recordings; fit reads none",
+    "check_estimator_sparse_array": "the same",
+    "check_estimator_sparse_matrix": "the same",
+    "check_array_api_input": "needs SCIPY_ARRAY_API",
+    "check_do_not_raise_errors_in_init_or_set_params": "types are checked in these tests alone",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's, of checks that are skipped
+def test_scikit_learns_own_checks_pass(trained):
+    embedder, passed = Embedder(str(trained), sample_rate_hz=16_000), set()
+    checks: Any = estimator_checks_generator(embedder)
+    for estimator, check in checks:
+        name = check.func.__name__
+        if name not in UNFIT:
+            check(estimator)
+            passed.add(name)
+    assert {"check_transformer_general", "check_estimators_pickle", "check_set_params"} <= passed
+    assert len(passed) >= 20
+
+
+@pytest.mark.parametrize("bad", [np.array([0.0, np.nan]), np.zeros((2, 3)), np.array([1, 2])])
+def test_waveforms_that_are_none_are_refused(trained, bad):
+    with pytest.raises(ValueError, match="waveform"):
+        Embedder(str(trained), sample_rate_hz=16_000).transform([bad])
 
 
 def test_hear_gives_scenes_and_evenly_spaced_times(trained):

@@ -1,6 +1,7 @@
 """Encoders put to use: the same numbers as in evaluation, from any recording, stopped or not."""
 
 import csv
+import importlib.util
 import json
 
 import numpy as np
@@ -9,10 +10,10 @@ import soundfile
 
 import cryjax
 from cryjax.data.corpus import open_corpus
-from cryjax.deploy import cli, embed, job, predict, recordings, search
+from cryjax.deploy import cli, embed, job, predict, recordings, search, table
 from cryjax.deploy.classifier import Classifier
 from cryjax.deploy.job import Job
-from cryjax.deploy.recordings import find
+from cryjax.deploy.recordings import Embedded, find
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embed as embed_corpus
 
@@ -73,7 +74,7 @@ def test_embed_gives_what_the_evaluation_embedded(trained, sources, prepared, tm
     """From the recording through decoding and log-mel, and from the shards."""
     out = tmp_path / "e.npz"
     assert embed.main([str(trained), str(sources), f"--out={out}", "--workers=1"]) == 0
-    made = embed.load_embeddings(out)
+    made = table.load_embeddings(out)
     encoder, corpus = load(trained), open_corpus([str(prepared)])
     known = embed_corpus(encoder, corpus, np.arange(len(corpus.clips)), encoder.windows)
     for number, clip in enumerate(corpus.clips):
@@ -91,7 +92,7 @@ def test_every_ending_holds_the_same_windows(trained, sources, tmp_path):
         three = [str(sources / f"{i}.wav") for i in range(3)]
         assert embed.main([str(trained), *three, f"--out={out}", "--workers=1"]) == 0
         made[ending] = out
-    a, b = (embed.load_embeddings(made[ending]) for ending in (".npz", ".parquet"))
+    a, b = (table.load_embeddings(made[ending]) for ending in (".npz", ".parquet"))
     for ours, theirs in zip(a, b, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     rows = rows_of(made[".csv"])
@@ -143,7 +144,7 @@ def odd(tmp_path_factory):
 def test_odd_recordings_are_embedded_or_quarantined_one_by_one(trained, odd, tmp_path):
     out = tmp_path / "e.npz"
     assert embed.main([str(trained), str(odd), f"--out={out}", "--workers=2"]) == 0
-    made = embed.load_embeddings(out)
+    made = table.load_embeddings(out)
     good = {"mono 8k.wav", "stéréo.wav", "eight.wav", "short.flac", "high.wav", "link.wav"}
     assert {name.rpartition("/")[2] for name in made.path} == good
     bad = {row["path"].rpartition("/")[2] for row in rows_of(tmp_path / "e.npz.quarantine.csv")}
@@ -239,6 +240,32 @@ def test_search_finds_the_clip_itself_first(trained, sources, tmp_path, capsys):
     true = h @ query / np.linalg.norm(h, axis=1) / np.linalg.norm(query)
     np.testing.assert_array_equal(rows, np.argsort(-true)[:10])
     np.testing.assert_allclose(cosines, np.sort(true)[::-1][:10])
+
+
+@pytest.mark.parametrize("ending", [".npz", ".parquet"])
+def test_blocks_and_an_index_find_what_one_product_finds(tmp_path, monkeypatch, ending):
+    rng, path = np.random.default_rng(0), tmp_path / f"e{ending}"
+    h, query = rng.normal(size=(500, 16)).astype(np.float32), rng.normal(size=16)
+    table.save(path, [Embedded(np.full(500, "a.wav"), np.arange(500.0), np.arange(1, 501.0), h)])
+    true, cosines = search.nearest(query, h, 10)
+    monkeypatch.setattr(search, "BLOCK", 64)
+    rows, found = search.exactly(path, query, 10)
+    np.testing.assert_array_equal(rows, true)
+    np.testing.assert_allclose(found, cosines, rtol=1e-6)
+    assert table.count_rows(path) == 500
+    places = list(table.load_places(path, rows))
+    assert places == [("a.wav", float(row), float(row + 1)) for row in true]
+    with pytest.raises(ValueError, match="holds 16 features, this encoder has 8"):
+        search.exactly(path, query[:8], 10)
+    if importlib.util.find_spec("usearch") is None:
+        with pytest.raises(ValueError, match="pip install usearch, or --exact"):
+            search.by_index(path, query, 10)
+        return
+    for _ in range(2):  # built, then read
+        rows, found = search.by_index(path, query, 10)
+        assert len(set(rows.tolist()) & set(true.tolist())) >= 9
+        assert found[0] == pytest.approx(cosines[0], abs=2e-3)
+    assert len(list(tmp_path.glob("*.usearch"))) == 1
 
 
 def test_the_command_knows_its_names(monkeypatch, capsys):

@@ -110,10 +110,9 @@ def straight(noise, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("method", ["simclr", "slicer"])
-def test_two_processes_of_four_devices_give_the_run_of_one(method, noise, straight, tmp_path):
-    texts = finish(*together(method, noise, tmp_path))
-    np.testing.assert_allclose(losses(tmp_path), straight(method), rtol=1e-5)
+def test_two_processes_of_four_devices_give_the_run_of_one(noise, straight, tmp_path):
+    texts = finish(*together("slicer", noise, tmp_path))  # simclr's are in the next test
+    np.testing.assert_allclose(losses(tmp_path), straight("slicer"), rtol=1e-5)
     assert "checkpoint:" in texts[0]
     assert "checkpoint:" not in texts[1]
 

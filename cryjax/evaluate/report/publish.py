@@ -1,7 +1,10 @@
 """Publishing: from the outcomes of all folds to tables, predictions, a page and a few lines."""
 
 import dataclasses
+import os
 import pathlib
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -193,7 +196,22 @@ def publish(
         f"numbers: results.md, results.csv, metrics.json and predictions.csv in {workdir}"
     )
     if kept := sorted(workdir.glob("**/best/linear*-seed*")):
-        print(
-            f"next: cryjax predict {kept[0]} RECORDINGS --out=scores.csv\n"
-            f"      cryjax export {kept[0]} --out=artefact && cryjax verify artefact"
-        )
+        print(_next_commands(kept[0], task))
+
+
+def _next_commands(kept: pathlib.Path, task: EvaluationTask) -> str:
+    """Writes what can be done with a kept classifier; recordings are named if they lie beside."""
+    script = pathlib.Path(sys.executable).with_name("cryjax")
+    there = not shutil.which("cryjax") and script.exists()
+    cryjax = os.path.relpath(script) if there else "cryjax"
+    recordings, clip = "RECORDINGS", "CLIP.wav"
+    made = pathlib.Path(task.settings.data.dirs[0]) / "recordings"
+    if found := sorted(made.glob("*.wav")):
+        recordings, clip = str(made), str(found[0])
+    table = "embeddings.parquet"
+    return (
+        f"next: {cryjax} predict {kept} {recordings} --out=scores.csv\n"
+        f"      {cryjax} embed {kept} {recordings} --out={table}\n"
+        f"      {cryjax} search {kept} --like={clip} {table}\n"
+        f"      {cryjax} export {kept} --out=artefact && {cryjax} verify artefact"
+    )
