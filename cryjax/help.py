@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cryjax.errors import UserError
+from cryjax.places import config_folder
 from cryjax.tasks import TASKS
 
 WIDTH = 100
@@ -29,7 +30,7 @@ def load_config(path: str) -> Any:
     file = pathlib.Path(path)
     if not file.is_file():
         beside = [p.as_posix() for p in sorted(file.parent.glob("*.py"))]
-        beside = beside or [p.as_posix() for p in sorted(pathlib.Path("configs").glob("*.py"))]
+        beside = beside or [p.as_posix() for p in sorted(config_folder().glob("*.py"))]
         near = difflib.get_close_matches(file.as_posix(), beside, 3) or beside
         raise UserError(f"{path} is not there; nearest: {', '.join(near) or 'none'}")
     loader = importlib.util.spec_from_file_location("config_of_help", file)
@@ -56,9 +57,9 @@ def variants_of(module: Any) -> tuple[str, ...]:
     return ()
 
 
-def overview(folder: pathlib.Path = pathlib.Path("configs")) -> str:
+def overview() -> str:
     """Lists tasks, and configs with one line each and their variants."""
-    lines = ["Tasks (config.task of a config):", ""]
+    folder, lines = config_folder(), ["Tasks (config.task of a config):", ""]
     for name, (module, _) in TASKS.items():
         spec = importlib.util.find_spec(module)
         source = (

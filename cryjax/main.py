@@ -22,6 +22,7 @@ from ml_collections import ConfigDict, config_flags
 from cryjax import help
 from cryjax.errors import UserError
 from cryjax.locks import hold
+from cryjax.places import config_file, preparation
 from cryjax.settings import choose, from_dict
 from cryjax.tasks import TASKS
 
@@ -63,6 +64,17 @@ def chosen_config(argv: Sequence[str]) -> tuple[str, str] | None:
             path, _, variant = value.partition(":")
             return path, variant
     return None
+
+
+def with_config_file(argv: Sequence[str]) -> list[str]:
+    """Puts the file in the place of a config's name, as in --config=simclr:smoke."""
+    chosen = chosen_config(argv)
+    if chosen is None:
+        return list(argv)
+    named = ":".join(chosen).removesuffix(":")
+    found = named.replace(chosen[0], config_file(chosen[0]), 1)
+    changed = {named: found, f"--config={named}": f"--config={found}"}
+    return [changed.get(argument, argument) for argument in argv]
 
 
 def explain_override(argv: Sequence[str], error: Exception) -> str:
@@ -131,9 +143,11 @@ def _prepare_corpus(folder: pathlib.Path, recordings: pathlib.Path, how: dict[st
             f"{source} is missing: this study is about recordings of the corpus {corpus}; put them "
             "there, or name the folder that holds them with --config.recordings"
         )
-    from data_prep.main import prepare
+    _prepare(corpus, str(source), folder, **how)
 
-    prepare(corpus, str(source), str(folder), **how)
+
+def _prepare(corpus: str, source: str | None, folder: pathlib.Path, **how: Any) -> None:
+    importlib.import_module(preparation("main")).prepare(corpus, source, str(folder), **how)
 
 
 def _is_prepared(folder: pathlib.Path, spec: str) -> bool:
@@ -159,9 +173,7 @@ def _embedded(name: str, root: str) -> str:
         return name
     folder = pathlib.Path(root) / name
     if not _is_prepared(folder, EMBEDDED_SPEC):
-        from data_prep.main import prepare
-
-        prepare(name, None, str(folder), spec=EMBEDDED_SPEC, workers=0)
+        _prepare(name, None, folder, spec=EMBEDDED_SPEC, workers=0)
     return str(folder)
 
 
@@ -218,6 +230,7 @@ def _prepare_devices(task: str, deterministic: bool) -> None:
 
 def _parse(args: Sequence[str]) -> list[str]:
     """Parses flags; answers --help, and names the nearest of what does not exist."""
+    args = with_config_file(args)
     chosen = chosen_config(args[1:])
     try:
         if {"--help", "-h", "-help", "--helpfull"} & set(args[1:]):

@@ -128,7 +128,7 @@ def _require_few(shards: ShardSet, damaged: list[int], most: float) -> None:
         raise UserError(
             f"{shards.folder}: {len(damaged)} of {len(shards.clips)} records are damaged, such as "
             f"those of clips {damaged[:4]}, more than data.max_damaged_share={most}; copy the "
-            "shards again (python -m data_prep.main with the same --out makes damaged ones anew)"
+            "shards again (cryjax prepare with the same --out makes damaged ones anew)"
         )
 
 

@@ -141,7 +141,7 @@ def open_corpus(folders: Sequence[str], settings: DataSettings | None = None) ->
     """
     settings = settings or DataSettings()
     if not folders:
-        raise UserError("config.data.dirs names no prepared folder; see python -m data_prep.main")
+        raise UserError("config.data.dirs names no prepared folder; see cryjax prepare --help")
     sets = [load_shards(folder) for folder in folders]
     for other in sets[1:]:
         first = str(sets[0].folder)

@@ -158,7 +158,7 @@ def load_shards(folder: str | pathlib.Path) -> ShardSet:
     if not _exists(path):
         raise MissingFileError(
             f"{path} is missing: {folder} is not a prepared corpus, or its preparation was "
-            "interrupted; run python -m data_prep.main --out with this folder (it continues)"
+            "interrupted; run cryjax prepare --out with this folder (it continues)"
         )
     try:
         info = load_json(path, "prepare again")

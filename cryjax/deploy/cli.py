@@ -5,8 +5,8 @@
     cryjax search MODEL EMBEDDINGS...     the windows most like a clip
     cryjax export MODEL --out=DIR         a folder that works without cryjax
     cryjax verify DIR                     is such a folder whole, does it compute the same here?
-    cryjax train --config=FILE ...        python -m cryjax.main
-    cryjax prepare --corpus=NAME ...      python -m data_prep.main
+    cryjax train --config=simclr ...      python -m cryjax.main
+    cryjax prepare --corpus=NAME ...      python -m data_prep.main in the repository
 
 `cryjax COMMAND --help` tells more.
 """
@@ -15,8 +15,10 @@ import importlib
 import runpy
 import sys
 
+from cryjax.places import preparation
+
 COMMANDS = ("embed", "predict", "search", "export", "verify")
-OTHERS = {"train": "cryjax.main", "prepare": "data_prep.main"}
+OTHERS = ("train", "prepare")
 
 
 def main() -> int:
@@ -26,7 +28,8 @@ def main() -> int:
         return importlib.import_module(f"cryjax.deploy.{name}").main(rest)
     if name in OTHERS:
         sys.argv = [f"cryjax {name}", *rest]
-        runpy.run_module(OTHERS[name], run_name="__main__", alter_sys=True)
+        module = "cryjax.main" if name == "train" else preparation("main")
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
         return 0
     asked = name in ("--help", "-h", "help")
     print(__doc__ if asked else f"cryjax: there is no command {name!r}\n\n{__doc__}")

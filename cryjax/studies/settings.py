@@ -23,7 +23,7 @@ class StudySettings:
       recordings: Folder of the recordings as they were downloaded; see `corpora`.
       prepared: Folder of the prepared corpora.
       corpora: What is prepared first, by name: corpus, source (below `recordings`), spec, label
-        and split, as the flags of `python -m data_prep.main`.
+        and split, as the flags of `cryjax prepare`.
       runs: Folder of all pre-trainings; studies with the same pre-training share it.
       seeds: Number of pre-trainings of an encoder in each fold.
       seeds_of: Encoders that have another number of seeds.
