@@ -1,4 +1,4 @@
-"""The wheel installs one name and works from any folder, in an environment without the repository."""
+"""The wheel installs one name and works from any folder, without the repository."""
 
 import os
 import pathlib

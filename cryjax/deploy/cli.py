@@ -5,6 +5,7 @@
     cryjax search MODEL EMBEDDINGS...     the windows most like a clip
     cryjax export MODEL --out=DIR         a folder that works without cryjax
     cryjax verify DIR                     is such a folder whole, does it compute the same here?
+    cryjax serve MODEL                    a page to listen, to look and to label
     cryjax train --config=simclr ...      python -m cryjax.main
     cryjax prepare --corpus=NAME ...      python -m data_prep.main in the repository
 
@@ -17,7 +18,7 @@ import sys
 
 from cryjax.places import preparation
 
-COMMANDS = ("embed", "predict", "search", "export", "verify")
+COMMANDS = ("embed", "predict", "search", "export", "verify", "serve")
 OTHERS = ("train", "prepare")
 
 

@@ -3,8 +3,8 @@
     cryjax search runs/mine --like=clip.wav embeddings.parquet
 
 Compares the clip's mean representation with every window of files that `cryjax embed` wrote with
-the same encoder, by cosine. Up to a million windows exactly; in more, through an index of usearch
-(pip install usearch), which is built once and kept beside the file: --exact does without.
+the same encoder, by cosine. Up to a million windows exactly; in more, through an index of faiss
+(pip install faiss-cpu), which is built once and kept beside the file: --exact does without.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import hashlib
 import pathlib
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from cryjax.files import replacing
 
 EXACT_ROWS = 1_000_000
 BLOCK = 65_536  # windows that are read at once
+LISTS, ROWS_A_LIST, PROBED, TRAINED = 1024, 40, 16, 100_000  # of the index; see `by_index`
 
 Found = tuple[np.ndarray, np.ndarray]  # rows of a file, cosines
 
@@ -57,30 +59,48 @@ def exactly(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
 def by_index(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
     """Finds nearly the nearest windows of a file by its index, which is built where it is missing.
 
+    Windows are put into lists by the nearest of some centres, as 16-bit values; the `PROBED` lists
+    nearest to the query are searched (Jegou et al. 2011). Chosen by `python -m benchmarks.search`.
+
     Raises:
-      UserError: usearch is not installed, or the file is of another encoder.
+      UserError: faiss is not installed, or the file is of another encoder.
     """
     try:
-        from usearch.index import Index  # pyright: ignore[reportMissingImports]
+        import faiss  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UserError(
-            f"{path} holds more than {EXACT_ROWS:,} windows: pip install usearch, or --exact"
+            f"{path} holds more than {EXACT_ROWS:,} windows: pip install faiss-cpu, or --exact"
         ) from None
     about = path.stat()
     key = hashlib.sha256(f"{about.st_size} {about.st_mtime_ns}".encode()).hexdigest()
-    kept = path.with_name(f"{path.name}.{key[:12]}.usearch")
+    kept = path.with_name(f"{path.name}.{key[:12]}.faiss")
     if not kept.exists():
-        made, done = Index(ndim=len(query), metric="cos", dtype="f16"), 0
-        for h in blocks_of(path, BLOCK):
-            if h.shape[1] != len(query):
-                raise UserError(f"{path} is of another encoder: embed again with this one")
-            made.add(np.arange(done, done + len(h)), h)
-            done += len(h)
-            print(f"index: {done:,} windows", file=sys.stderr)
-        with replacing(kept) as temporary:
-            made.save(str(temporary))
-    found = Index.restore(str(kept), view=True).search(query.astype(np.float32), count)
-    return np.asarray(found.keys, int), 1 - np.asarray(found.distances, float)
+        _build(faiss, path, kept)
+    index = faiss.read_index(str(kept), faiss.IO_FLAG_MMAP)
+    if index.d != len(query):
+        raise UserError(f"{path} is of another encoder: embed again with this one")
+    index.nprobe = min(PROBED, index.nlist)
+    unit = query / max(float(np.linalg.norm(query)), 1e-12)
+    cosines, rows = index.search(unit[None].astype(np.float32), count)
+    return rows[0][rows[0] >= 0], cosines[0][rows[0] >= 0]
+
+
+def _build(faiss: Any, path: pathlib.Path, kept: pathlib.Path) -> None:
+    total = count_rows(path)
+    every, lists = max(1, total // TRAINED), max(1, min(LISTS, total // ROWS_A_LIST))
+    sample = np.concatenate([_unit(h)[::every] for h in blocks_of(path, BLOCK)])
+    kind = f"IVF{lists},SQfp16"
+    index = faiss.index_factory(sample.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+    index.train(sample)
+    for h in blocks_of(path, BLOCK):
+        index.add(_unit(h))
+        print(f"index: {index.ntotal:,} of {total:,} windows", file=sys.stderr)
+    with replacing(kept) as temporary:
+        faiss.write_index(index, str(temporary))
+
+
+def _unit(h: np.ndarray) -> np.ndarray:
+    return (h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
 def main(arguments: list[str] | None = None) -> int:

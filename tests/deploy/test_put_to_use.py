@@ -257,15 +257,15 @@ def test_blocks_and_an_index_find_what_one_product_finds(tmp_path, monkeypatch, 
     assert places == [("a.wav", float(row), float(row + 1)) for row in true]
     with pytest.raises(ValueError, match="holds 16 features, this encoder has 8"):
         search.exactly(path, query[:8], 10)
-    if importlib.util.find_spec("usearch") is None:
-        with pytest.raises(ValueError, match="pip install usearch, or --exact"):
+    if importlib.util.find_spec("faiss") is None:
+        with pytest.raises(ValueError, match="pip install faiss-cpu, or --exact"):
             search.by_index(path, query, 10)
         return
     for _ in range(2):  # built, then read
         rows, found = search.by_index(path, query, 10)
         assert len(set(rows.tolist()) & set(true.tolist())) >= 9
         assert found[0] == pytest.approx(cosines[0], abs=2e-3)
-    assert len(list(tmp_path.glob("*.usearch"))) == 1
+    assert len(list(tmp_path.glob("*.faiss"))) == 1
 
 
 def test_the_command_knows_its_names(monkeypatch, capsys):

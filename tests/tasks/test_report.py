@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-WRAPPER = """<!doctype html><body><script>
+WRAPPER = """<!doctype html><meta charset=utf-8><body><script>
 const said = []; window.addEventListener("error", e => said.push(e.message));
 window.addEventListener("load", () => {
   const frame = document.querySelector("iframe"), page = frame.contentDocument;

@@ -1,0 +1,124 @@
+"""A recording as the page draws it: waveform, log-mel, scores over time, events."""
+
+import base64
+import pathlib
+import threading
+from typing import Any
+
+import librosa
+import numpy as np
+
+from cryjax.data.cache import ArrayFrames
+from cryjax.data.manifest import Clip
+from cryjax.data.windows import cut
+from cryjax.deploy.classifier import Classifier
+from cryjax.deploy.predict import events_of
+from cryjax.encoder import Encoder, make_forward, over_windows
+from cryjax.errors import UserError
+from cryjax.serve.hearing import Decoders, Heard
+from cryjax.spec import FeatureSpec
+
+PICTURE_FRAMES = 2000  # at most, in a picture of a log-mel
+DARKEST = 1.0  # percentile of a log-mel that is drawn as black
+SPECIFICITY = 0.9  # of the stored threshold that decides
+
+
+def band_centres_hz(spec: FeatureSpec) -> list[float]:
+    """Returns the centre of every mel band in Hz, as the filters of librosa have them."""
+    htk = spec.mel_scale == "htk"
+    edges = librosa.mel_frequencies(
+        spec.n_mels + 2, fmin=spec.f_min_hz, fmax=spec.f_max_hz, htk=htk
+    )
+    return [round(float(hz), 1) for hz in edges[1:-1]]
+
+
+def picture_of(mel: np.ndarray) -> dict[str, Any]:
+    """Turns a (frames, mels) log-mel into 8-bit levels, at most `PICTURE_FRAMES` columns wide."""
+    mel = np.asarray(mel, np.float32)
+    edges = np.linspace(0, len(mel), min(PICTURE_FRAMES, len(mel)) + 1).astype(int)[:-1]
+    drawn = np.maximum.reduceat(mel, edges, axis=0)
+    low, high = np.percentile(drawn, DARKEST), drawn.max()
+    level = np.clip((drawn - low) / max(float(high - low), 1e-6), 0, 1)
+    levels = np.round(255 * level).astype(np.uint8)
+    text = base64.b64encode(levels.tobytes()).decode()
+    return {"frames": len(levels), "mels": levels.shape[1], "levels": text}
+
+
+class Listener:
+    """Hears recordings and says what the model says.
+
+    Args:
+      model: What embeds, and scores where it is a classifier.
+      decoders: Processes that decode.
+    """
+
+    def __init__(self, model: Encoder, decoders: Decoders):
+        self._model, self._decoders = model, decoders
+        self._forward = make_forward(model.network, lambda m, mel: m(mel))
+        self._computing = threading.Lock()  # one recording at a time is in the network
+
+    def about(self) -> dict[str, Any]:
+        """Describes the model for the page."""
+        model, meta = self._model, self._model.meta
+        thresholds = {}
+        if isinstance(model, Classifier):
+            for name in model.classes:
+                try:
+                    thresholds[name] = model.threshold(name, SPECIFICITY)
+                except UserError:  # validation lacked the class
+                    thresholds[name] = None
+        return {
+            "encoder": meta.encoder.name,
+            "trained_by": meta.trained_by,
+            "fingerprint": model.fingerprint[:12],
+            "classes": list(thresholds),
+            "thresholds": thresholds,
+            "specificity": SPECIFICITY,
+            "band_hz": band_centres_hz(model.spec),
+        }
+
+    def hear(self, path: pathlib.Path) -> dict[str, Any]:
+        """Decodes and scores a recording.
+
+        Raises:
+          UserError: It cannot be used.
+        """
+        made = self._decoders.hear(Clip(str(path)))
+        if not isinstance(made, Heard) or made.mel is None or made.envelope is None:
+            raise UserError(f"{made.reason}; {made.remedy}")
+        model, lengths = self._model, np.array([len(made.mel)])
+        frames = ArrayFrames(made.mel, lengths)
+        with self._computing:
+            h, _ = over_windows(*self._forward, frames, np.zeros(1, int), lengths, model.windows)
+        rate = model.spec.frames_per_s
+        starts = np.concatenate([part.starts for part in cut(lengths, model.windows)])
+        start_s = starts / rate if rate else np.zeros(len(starts))
+        end_s = np.minimum(start_s + model.windows.frames / rate, made.seconds) if rate else start_s
+        answer: dict[str, Any] = {
+            "seconds": made.seconds,
+            "rate_hz": made.rate_hz,
+            "envelope": np.round(made.envelope, 4).tolist(),
+            "mel": picture_of(made.mel),
+            "start_s": np.round(start_s, 3).tolist(),
+            "end_s": np.round(end_s if rate else np.full(len(starts), made.seconds), 3).tolist(),
+        }
+        if isinstance(model, Classifier):
+            answer |= self._scores(model, h, start_s, end_s)
+        return answer
+
+    def _scores(
+        self, model: Classifier, h: np.ndarray, start_s: np.ndarray, end_s: np.ndarray
+    ) -> dict[str, Any]:
+        scores = model.score_windows(h)
+        events = {}
+        for index, (name, threshold) in enumerate(self.about()["thresholds"].items()):
+            found = events_of(
+                start_s, end_s, scores[:, index], 0.5 if threshold is None else threshold, 0.0
+            )
+            events[name] = [event._asdict() for event in found]
+        overall = model.score_recording(scores)
+        return {
+            "scores": np.round(scores, 5).tolist(),
+            "recording": dict(zip(model.classes, np.round(overall, 5).tolist(), strict=True)),
+            "events": events,
+        }
