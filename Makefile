@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 export MPLBACKEND := Agg
 
-.PHONY: demo test check study faults clean
+.PHONY: demo test check docs study faults clean
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cryjax needs Python 3.11 or newer; try make PYTHON=python3.11")'
@@ -24,6 +24,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet "mkdocs-material==9.8.2" "mkdocstrings==1.0.8" "mkdocstrings-python==2.0.11"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 study: $(READY)
 	$(BIN)/python -m cryjax.main --config=configs/study.py:list
 
@@ -31,4 +35,4 @@ faults: $(READY)
 	$(BIN)/python -m faults
 
 clean:
-	rm -rf .venv runs prepared
+	rm -rf .venv runs prepared site

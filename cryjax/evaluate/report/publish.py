@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cryjax.audio.decode import AUDIO_SUFFIXES
 from cryjax.data.leaks import audit
 from cryjax.data.windows import window_counts
 from cryjax.evaluate.outcomes import Outcome
@@ -206,7 +207,7 @@ def _next_commands(kept: pathlib.Path, task: EvaluationTask) -> str:
     cryjax = os.path.relpath(script) if there else "cryjax"
     recordings, clip = "RECORDINGS", "CLIP.wav"
     made = pathlib.Path(task.settings.data.dirs[0]) / "recordings"
-    if found := sorted(made.glob("*.wav")):
+    if found := sorted(path for path in made.glob("*") if path.suffix in AUDIO_SUFFIXES):
         recordings, clip = str(made), str(found[0])
     table = "embeddings.parquet"
     return (
