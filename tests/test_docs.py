@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,12 +24,12 @@ def tables():
     from cryjax.models import ENCODERS
     from data_prep import CORPORA
 
-    known = (ENCODERS, PROTOCOLS, CORPORA)
+    known: tuple[dict[str, Any], ...] = (ENCODERS, PROTOCOLS, CORPORA)
     before = [dict(table) for table in known]
     yield
     for table, old in zip(known, before, strict=True):
-        table.clear()
-        table.update(old)
+        for added in table.keys() - old.keys():
+            del table[added]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
     cryjax export MODEL --out=DIR         a folder that works without cryjax
     cryjax verify DIR                     is such a folder whole, does it compute the same here?
     cryjax serve MODEL                    a page to listen, to look and to label
+    cryjax compare RUN...                 evaluations side by side, differences by group
     cryjax train --config=simclr ...      python -m cryjax.main
     cryjax prepare --corpus=NAME ...      python -m data_prep.main in the repository
 
@@ -18,7 +19,7 @@ import sys
 
 from cryjax.places import preparation
 
-COMMANDS = ("embed", "predict", "search", "export", "verify", "serve")
+COMMANDS = ("embed", "predict", "search", "export", "verify", "serve", "compare")
 OTHERS = ("train", "prepare")
 
 
@@ -26,7 +27,8 @@ def main() -> int:
     """Runs a command; returns its status."""
     name, *rest = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
-        return importlib.import_module(f"cryjax.deploy.{name}").main(rest)
+        module = "cryjax.serve.__main__" if name == "serve" else f"cryjax.deploy.{name}"
+        return importlib.import_module(module).main(rest)
     if name in OTHERS:
         sys.argv = [f"cryjax {name}", *rest]
         module = "cryjax.main" if name == "train" else preparation("main")
