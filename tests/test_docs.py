@@ -90,3 +90,19 @@ def test_the_tutorial_runs_command_by_command(tmp_path):
         for line in shown.splitlines():
             if not line.startswith(" 0."):  # the order of neighbours is another encoder's
                 assert without_figures(line) in heard, (line, said[-3000:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["embed_and_probe", "read_reports"])
+def test_a_notebook_runs_cell_by_cell(name, tmp_path, monkeypatch):
+    """By the cells' code in one namespace, which needs no notebook server."""
+    import json
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+    module = types.ModuleType(name)
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) >= 4
+    for number, text in enumerate(code):
+        exec(compile(text, f"{name}, cell {number}", "exec"), vars(module))

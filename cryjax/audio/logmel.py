@@ -177,3 +177,11 @@ def make_logmel(
         return mel.astype(np.float32)
 
     return logmel
+
+
+def band_centres_hz(spec: FeatureSpec) -> np.ndarray:
+    """Returns the centre of every mel band in Hz, (mels,), for the axes of pictures."""
+    edges = librosa.mel_frequencies(
+        spec.n_mels + 2, fmin=spec.f_min_hz, fmax=spec.f_max_hz, htk=spec.mel_scale == "htk"
+    )
+    return edges[1:-1] * spec.sample_rate_hz / (spec.filter_rate_hz or spec.sample_rate_hz)

@@ -5,9 +5,9 @@ import pathlib
 import threading
 from typing import Any
 
-import librosa
 import numpy as np
 
+from cryjax.audio.logmel import band_centres_hz
 from cryjax.data.cache import ArrayFrames
 from cryjax.data.manifest import Clip
 from cryjax.data.windows import cut
@@ -16,20 +16,10 @@ from cryjax.deploy.predict import events_of
 from cryjax.encoder import Encoder, make_forward, over_windows
 from cryjax.errors import UserError
 from cryjax.serve.hearing import Decoders, Heard
-from cryjax.spec import FeatureSpec
 
 PICTURE_FRAMES = 2000  # at most, in a picture of a log-mel
 DARKEST = 1.0  # percentile of a log-mel that is drawn as black
 SPECIFICITY = 0.9  # of the stored threshold that decides
-
-
-def band_centres_hz(spec: FeatureSpec) -> list[float]:
-    """Returns the centre of every mel band in Hz, as the filters of librosa have them."""
-    htk = spec.mel_scale == "htk"
-    edges = librosa.mel_frequencies(
-        spec.n_mels + 2, fmin=spec.f_min_hz, fmax=spec.f_max_hz, htk=htk
-    )
-    return [round(float(hz), 1) for hz in edges[1:-1]]
 
 
 def picture_of(mel: np.ndarray) -> dict[str, Any]:
@@ -74,7 +64,7 @@ class Listener:
             "classes": list(thresholds),
             "thresholds": thresholds,
             "specificity": SPECIFICITY,
-            "band_hz": band_centres_hz(model.spec),
+            "band_hz": np.round(band_centres_hz(model.spec), 1).tolist(),
         }
 
     def hear(self, path: pathlib.Path) -> dict[str, Any]:

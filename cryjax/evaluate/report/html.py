@@ -34,6 +34,13 @@ figcaption, .note { color: #5a6b7b; font-size: 13px }
 .headline { font-size: 1.25em; background: #eef5fb; padding: .8em 1em; border-radius: 6px }
 .warn { background: #fff3cd; border-left: 4px solid #d39e00; padding: .6em 1em }
 pre { background: #f3f6f9; padding: 1em; overflow-x: auto; font-size: 12px }
+@page { size: A4; margin: 15mm }
+@media print {
+  body { font-size: 10px; max-width: none; margin: 0; padding: 0 }
+  .wide, pre { overflow: visible; white-space: pre-wrap } td, th { padding: .2em .4em }
+  table { font-size: 8px; width: 100% } tr, figure, .headline, .warn { break-inside: avoid }
+  h2 { break-after: avoid } img, svg { max-height: 230mm }
+}
 """
 
 
@@ -88,8 +95,10 @@ def scatter(
         f'<text x="712" y="{34 + 20 * i}" font-size="12">{escape(name[:24])}</text>'
         for i, name in enumerate(names)
     )
+    about = f"{len(points)} points of {len(names)} classes; each says what it is"
     high_px = max(440, 40 + 20 * len(names))
-    return f'<svg viewBox="0 0 880 {high_px}" role="img" width="880">{dots}{legend}</svg>'
+    head = f'<svg viewBox="0 0 880 {high_px}" role="img" aria-label="{about}" width="880">'
+    return f"{head}{dots}{legend}</svg>"
 
 
 def page(title: str, top: str, sections: Sequence[tuple[str, str]]) -> str:

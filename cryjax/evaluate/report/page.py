@@ -4,6 +4,9 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
+import shlex
+import sys
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -95,8 +98,19 @@ def _headline(parts: ReportParts, shown: Outcome) -> str:
     rule = f"Split: {facts['split rule']}; a group is one {facts['group']}."
     return (
         f"<p>Asked: {escape(asked)} {escape(rule)}</p>"
-        f"<p class=headline>{escape(text)}</p><p class=note>{spread}</p>{_warnings(parts)}"
+        f"<p class=headline>{escape(text)}</p><p class=note>{spread}{_made_by()}</p>"
+        f"{_warnings(parts)}"
     )
+
+
+def _made_by() -> str:
+    """Repeats the command that this process was started by; of paths only the last part."""
+    program, *arguments = sys.argv
+    if pathlib.PurePath(program).stem not in ("main", "cryjax", "cryjax train"):
+        return ""
+    shown = [re.sub(r"(?<=[=,])/(?:[^/,]+/)*", "", argument) for argument in arguments]
+    command = shlex.join(["python", "-m", "cryjax.main", *shown])
+    return f" Made by <code>{escape(command)}</code>"
 
 
 def _trivial(parts: ReportParts) -> str:

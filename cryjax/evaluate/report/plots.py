@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from cryjax.audio.logmel import band_centres_hz
 from cryjax.data.corpus import Corpus
 from cryjax.evaluate import calibration, metrics
 from cryjax.evaluate.scoring import Scored
@@ -37,10 +38,13 @@ def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
     ]
     histories = {run: load_metrics(run) for run in runs}
     names = [n for n in names if any(n in row for rows in histories.values() for row in rows)]
+    width = max(len(names), 1)
     figure, axes = plt.subplots(
-        1, max(len(names), 1), figsize=(3.8 * max(len(names), 1), 3), squeeze=False
+        1, width, figsize=(3.8 * width, 3), squeeze=False, sharex=True, layout="constrained"
     )
     for name, axis in zip(names, axes[0], strict=False):
+        if name.startswith("val_") and name.removeprefix("val_") in names:  # beside each other
+            axis.sharey(axes[0][names.index(name.removeprefix("val_"))])
         for run, rows in histories.items():
             named = run.name if run.parent.name == "curves" else run.parent.name
             points = [(row["step"], row[name]) for row in rows if name in row]
@@ -204,6 +208,19 @@ def reliability(scored: Scored, positive: int | None, name: str) -> Any:
     return figure
 
 
+def _hz_ticks(centres: np.ndarray) -> tuple[list[float], list[str]]:
+    """Places round frequencies on an axis of bands, where they do not overlap."""
+    places: list[float] = []
+    texts: list[str] = []
+    for hz in (8000, 4000, 2000, 1000, 500, 250, 125):
+        place = float(np.interp(hz, centres, np.arange(len(centres)) + 0.5))
+        room = not places or places[-1] - place >= len(centres) / 14
+        if room and centres[0] <= hz <= centres[-1]:
+            places.append(place)
+            texts.append(f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz")
+    return places, texts
+
+
 def mels(corpus: Corpus, rows: np.ndarray, most: int = 10) -> Any:
     """Draws the log-mel of the first recording of each class."""
     labels = corpus.labels[rows]
@@ -211,6 +228,7 @@ def mels(corpus: Corpus, rows: np.ndarray, most: int = 10) -> Any:
     columns = min(len(first), 5)
     lines = -(-len(first) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(2.6 * columns, 2.3 * lines), squeeze=False)
+    centres = band_centres_hz(corpus.spec)
     seconds = 1 / corpus.spec.frames_per_s if corpus.spec.frames_per_s else 1.0
     for axis in axes.ravel():
         axis.axis("off")
@@ -218,6 +236,7 @@ def mels(corpus: Corpus, rows: np.ndarray, most: int = 10) -> Any:
         length = int(corpus.lengths[row])
         mel = corpus.frames.gather(np.array([row]), np.array([0]), length)[0].astype(np.float32)
         axis.axis("on")
+        axis.set_yticks(*_hz_ticks(centres), fontsize=6)
         extent = (0, length * seconds, 0, corpus.spec.n_mels)
         axis.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", extent=extent)
         axis.set_title(corpus.clips[row].label, fontsize=8)
