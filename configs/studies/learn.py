@@ -66,6 +66,7 @@ def _learns(study: str, corpus: str, folds: tuple[str, ...]) -> StudySettings:
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
         modes=("majority", "mel_statistics", "knn", "linear", "linear_bn", "finetune"),
+        tuned={mode: shared.AUGMENTED_OR_NOT for mode in ("linear", "linear_bn", "finetune")},
         compare=COMPARED,
     )
 

@@ -33,7 +33,10 @@ NARROW = f"{laptop.SPEC},f_max_hz=3800"
 TRANSFER: dict[str, Any] = {
     "data": {"frames": laptop.FRAMES, "hop_frames": laptop.FRAMES // 2},
     "encoder": laptop.PRETRAIN["encoder"],
-    "augment": {"order": "random_resized_crop,spec_augment,normalise"},
+    "augment": {
+        "order": "random_resized_crop,spec_augment,normalise",
+        "spec_augment": {"max_frames": 8, "max_bands": 8},  # of 48; 20 cost a probe 25 points
+    },
     "probe": {
         "linear": {"steps": 1000, "batch_size": 128},
         "linear_bn": {"steps": 600, "batch_size": 64},
@@ -41,6 +44,8 @@ TRANSFER: dict[str, Any] = {
         "scratch": {"steps": 3000, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
     },
 }
+# validation chooses for each protocol: frozen probes rather see recordings as they are
+AUGMENTED_OR_NOT: tuple[dict[str, Any], ...] = ({"augment": {"order": "normalise"}}, {})
 FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
