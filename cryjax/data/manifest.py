@@ -79,7 +79,7 @@ class Clip:
 
 def clip_of(row: dict[str, str], where: str = "row") -> Clip:
     """Builds a clip from a row of the manifest; errors begin with `where`."""
-    if not pathlib.PurePosixPath(row["path"]).name:
+    if not pathlib.PurePosixPath(row["path"]).name.strip():
         raise UserError(f"{where}: path {row['path']!r} names no file")
     for name, value in row.items():
         if CONTROL.search(value):

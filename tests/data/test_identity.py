@@ -161,6 +161,12 @@ def test_line_breaks_in_a_cell_are_refused_with_the_line(tmp_path, cell):
         load_manifest(written(tmp_path, f"path,label\na.wav,{cell}\n"))
 
 
+@pytest.mark.parametrize("path", [" ", "folder/  ", ""])
+def test_a_path_of_blanks_names_no_file(tmp_path, path):
+    with pytest.raises(ValueError, match="names no file"):
+        load_manifest(written(tmp_path, f"path,label\n{path},a\n"))
+
+
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(["p1", " p1", "P1", ""])
 
 
@@ -189,4 +195,5 @@ def test_any_table_is_refused_with_its_place_or_no_group_is_in_two_parts(
     for clip in split:
         parts.setdefault(clip.group, set()).add(clip.split)
     assert all(len(mine) == 1 for mine in parts.values())
-    assert all(clip.group == clip.group.strip() for clip in split)
+    # without a group a recording is its own, and names of files are taken as they are
+    assert all(clip.group in (clip.group.strip(), clip.recording) for clip in split)
