@@ -94,12 +94,22 @@ def test_the_tutorial_runs_command_by_command(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["embed_and_probe", "read_reports"])
-def test_a_notebook_runs_cell_by_cell(name, tmp_path, monkeypatch):
+def test_a_notebook_runs_cell_by_cell(name, smoke, trained, tmp_path, monkeypatch):
     """By the cells' code in one namespace, which needs no notebook server."""
     import json
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    from configs import transfer
+    from cryjax.tasks import transfer as transfer_task
+    from data_prep.main import prepare
+
+    prepare("synthetic", None, str(tmp_path / "made"), workers=0)
+    given = {"MODEL": trained, "RECORDINGS": tmp_path / "made" / "recordings"}
+    for run in ("RUN_A", "RUN_B") if name == "read_reports" else ():
+        given[run] = tmp_path / run
+        settings = smoke(transfer, modes="majority,random_linear", seeds=1)
+        transfer_task.run(settings, given[run])
+    for key, value in given.items():
+        monkeypatch.setenv(key, str(value))
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
     module = types.ModuleType(name)
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
