@@ -93,3 +93,15 @@ def test_the_map_names_groups_and_recordings_by_hashes(seen):
     hashed = r"(tone|noise) · #[0-9a-f]{6} · #[0-9a-f]{6} 0 s"
     assert [tip for tip in seen["tips"] if not re.fullmatch(hashed, tip)] == []
     assert len(seen["tips"]) > 3
+
+
+def test_the_next_commands_run_as_they_stand(tmp_path):
+    """With three classes `predict` asks which one is meant: the line named none."""
+    from cryjax.evaluate.report.publish import _next_commands
+
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "x.flac").touch()
+    text = _next_commands(tmp_path / "best", str(tmp_path), ["a", "b", "c d"])
+    assert "--class='c d'" in text
+    assert f"--like={tmp_path}/recordings/x.flac" in text
+    assert "--class" not in _next_commands(tmp_path / "best", str(tmp_path), ["a", "b"])

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -197,21 +198,22 @@ def publish(
         f"numbers: results.md, results.csv, metrics.json and predictions.csv in {workdir}"
     )
     if kept := sorted(workdir.glob("**/best/linear*-seed*")):
-        print(_next_commands(kept[0], task))
+        print(_next_commands(kept[0], task.settings.data.dirs[0], task.corpus.classes))
 
 
-def _next_commands(kept: pathlib.Path, task: EvaluationTask) -> str:
+def _next_commands(kept: pathlib.Path, shards: str, classes: Sequence[str]) -> str:
     """Writes what can be done with a kept classifier; recordings are named if they lie beside."""
     script = pathlib.Path(sys.executable).with_name("cryjax")
     there = not shutil.which("cryjax") and script.exists()
     cryjax = os.path.relpath(script) if there else "cryjax"
     recordings, clip = "RECORDINGS", "CLIP.wav"
-    made = pathlib.Path(task.settings.data.dirs[0]) / "recordings"
+    made = pathlib.Path(shards) / "recordings"
     if found := sorted(path for path in made.glob("*") if path.suffix in AUDIO_SUFFIXES):
         recordings, clip = str(made), str(found[0])
     table = "embeddings.parquet"
+    which = f" --class={shlex.quote(classes[-1])}" if len(classes) > 2 else ""
     return (
-        f"next: {cryjax} predict {kept} {recordings} --out=scores.csv\n"
+        f"next: {cryjax} predict {kept} {recordings} --out=scores.csv{which}\n"
         f"      {cryjax} embed {kept} {recordings} --out={table}\n"
         f"      {cryjax} search {kept} --like={clip} {table}\n"
         f"      {cryjax} export {kept} --out=artefact && {cryjax} verify artefact"
