@@ -18,6 +18,7 @@ import librosa
 import numpy as np
 import soundfile
 
+from benchmarks.logmel import librosa_mel
 from benchmarks.simclr import copy_kernels, zero_biases
 from benchmarks.timing import in_turns, machine, need, on_cores, report
 from cryjax.audio.decode import read, resample
@@ -50,18 +51,8 @@ def hour_of_wav(source: pathlib.Path, folder: pathlib.Path) -> float:
 
 def their_logmel(path: pathlib.Path, spec: FeatureSpec) -> np.ndarray:
     """Computes (frames, mels) as a user of librosa does."""
-    wave, rate = librosa.load(path, sr=spec.sample_rate_hz)
-    mel = librosa.feature.melspectrogram(
-        y=wave,
-        sr=rate,
-        n_fft=spec.n_fft,
-        hop_length=spec.hop_samples,
-        n_mels=spec.n_mels,
-        fmin=spec.f_min_hz,
-        fmax=spec.f_max_hz,
-        norm="slaney",
-        pad_mode="reflect",
-    )
+    wave, _ = librosa.load(path, sr=spec.sample_rate_hz)
+    mel = librosa_mel(wave, spec)
     if spec.log == "db":
         return librosa.power_to_db(mel, amin=spec.log_floor, top_db=None).T
     return np.log(mel + spec.log_offset).T

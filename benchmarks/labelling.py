@@ -20,27 +20,16 @@ import numpy as np
 
 from benchmarks.timing import answer_help, machine
 from cryjax.deploy.search import nearest
-from cryjax.evaluate.logistic import fit_many
-from cryjax.serve.explore import STRENGTH
+from cryjax.serve.explore import probe
 
 EACH, TOP, STARTS, MOST, EVERY = 10, 50, 5, 400, 4
 NAMES = {"20": "crying_baby", "0": "dog", "24": "coughing", "14": "chirping_birds", "38": "water"}
 
 
-def probe(h: np.ndarray, labels: dict[int, int]) -> np.ndarray:
-    """Computes (windows,) probabilities of the class, as the page's probe does."""
-    known = np.zeros(len(h), int)
-    counted = np.zeros((1, len(h)), np.float32)
-    for row, label in labels.items():
-        known[row], counted[0, row] = label, 1
-    fits = fit_many(h, known, counted, np.array([STRENGTH]), classes=2, tolerance=1e-5)
-    return fits.probabilities(h)[0][:, 1]
-
-
 def ranked(h: np.ndarray, labels: dict[int, int], place: int) -> int:
     """Chooses the window that a listener is shown next: the highest, or the most uncertain."""
     if len(set(labels.values())) > 1:
-        p = probe(h, labels)
+        p = probe(h, labels, 2)[:, 1]
         order = np.argsort(-p) if place % 2 else np.argsort(np.abs(p - 0.5))
     else:
         mine = [row for row, label in labels.items() if label]
@@ -72,7 +61,7 @@ def by_chance(true: np.ndarray, rng: np.random.Generator) -> dict[int, int]:
 
 def precision(h: np.ndarray, true: np.ndarray, owner: np.ndarray, labels: dict[int, int]) -> float:
     """Counts the class among the windows that rank highest, of recordings without any label."""
-    p = probe(h, labels)
+    p = probe(h, labels, 2)[:, 1]
     p[np.isin(owner, owner[list(labels)])] = -1
     return float(true[np.argsort(-p)[:TOP]].mean())
 
@@ -110,10 +99,8 @@ def main() -> None:
             f"{100 * np.mean(v):5.1f} ± {100 * np.std(v, ddof=1) / STARTS**0.5:.1f}" for v in found
         ]
         share = len({n for n in files if number[n] == kind}) / len(files)
-        print(
-            f"{NAMES.get(kind, kind):16} {cells[0]:>14} {cells[1]:>12} {100 * share:12.1f}",
-            flush=True,
-        )
+        line = f"{NAMES.get(kind, kind):16} {cells[0]:>14} {np.mean(heard):8.0f} {cells[1]:>14}"
+        print(f"{line} {100 * share:15.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -108,11 +108,30 @@ class Encoder:
         """
         wave = resample(np.asarray(wave, np.float32), sample_rate_hz, self.spec.sample_rate_hz)
         mel = self.logmel(wave).astype(np.float16)  # as shards store it
-        lengths = np.array([len(mel)])
-        frames, (part,) = ArrayFrames(mel, lengths), cut(lengths, self.windows)
-        h, _ = over_windows(*self._forward, frames, np.zeros(1, int), lengths, self.windows)
+        h, _, start_s = self.embed_mels([mel])
+        return h, start_s
+
+    def embed_mels(self, mels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Embeds log-mels window by window.
+
+        Args:
+          mels: (frames, mels) log-mels of recordings.
+
+        Returns:
+          (windows, features) float32 representations, (windows,) the position of each window's
+          recording, and (windows,) its start there in seconds.
+        """
+        lengths = np.array([len(mel) for mel in mels])
+        frames, windows = ArrayFrames(np.concatenate(mels), lengths), self.windows
+        h, owner = over_windows(*self._forward, frames, np.arange(len(mels)), lengths, windows)
+        starts = np.concatenate([part.starts for part in cut(lengths, windows)])
+        return h, owner, starts / (self.spec.frames_per_s or np.inf)
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window in seconds; endless where recordings are resized in time."""
         rate = self.spec.frames_per_s
-        return h, part.starts / rate if rate else np.zeros(len(h))
+        return self.windows.frames / rate if rate else np.inf
 
     @functools.cached_property
     def logmel(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from cryjax.errors import UserError
+from cryjax.data.distribution import import_beam, part_of
 from data_prep.plan import Options, make_plan, recipe_of
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Which recipe reads --source; see above.")
@@ -73,23 +73,6 @@ _INSIDE = flags.DEFINE_bool(
 _BAD = flags.DEFINE_float("max_bad_share", 0.2, "Largest share of bad files a run may end with.")
 
 
-def _part(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise UserError(f"part must be i/n with 0 <= i < n, got {text!r}")
-    return int(index), int(count)
-
-
-def _beam():
-    try:
-        from data_prep import beam
-    except ImportError:
-        raise UserError(
-            "--beam needs Apache Beam: pip install cryjax[beam], in an environment of its own"
-        ) from None
-    return beam
-
-
 def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
     """Does what the command does; keyword arguments are the fields of `Options`.
 
@@ -99,7 +82,7 @@ def prepare(corpus: str, source: str | None, out: str, **options) -> bool:
     from cryjax.locks import hold
 
     chosen, folder = Options(**options), pathlib.Path(out)
-    index, count = part = _part(chosen.part)
+    index, count = part = part_of(chosen.part)
     with hold(folder / (".lock" if count == 1 else f".part-{index}-of-{count}.lock")):
         return _prepare(corpus, source, folder, chosen, part)
 
@@ -115,7 +98,7 @@ def _prepare(
     if chosen.beam is None:
         done = build(plan, workers=chosen.workers, part=part)
     else:
-        done = _beam().build(plan, chosen.beam, chosen.beam_options, part)
+        done = import_beam("data_prep.beam").build(plan, chosen.beam, chosen.beam_options, part)
     if not done:
         print("this part is done; manifest.json is written when the last part is")
         return False

@@ -1,10 +1,8 @@
 """The documentation runs: how-tos, block by block, and the tutorial, command by command."""
 
-import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import types
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from shell import run_shell
 
 ROOT = pathlib.Path(__file__).parent.parent
 HOWTO = sorted((ROOT / "docs" / "howto").glob("*.md"))
@@ -71,21 +70,11 @@ def test_the_tutorial_runs_command_by_command(tmp_path):
     blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
     prepare("synthetic", None, str(tmp_path / "made"), workers=0)
     shutil.copytree(tmp_path / "made" / "recordings", tmp_path / "mine")
-    env = os.environ | {"PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
     steps = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.M) if part]
     assert len(steps) == 6
     for step in steps:
         command, _, shown = step.partition("\n")
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, said[-2000:]
+        said = run_shell(command, tmp_path)
         heard = without_figures(said)
         for line in shown.splitlines():
             if not line.startswith(" 0."):  # the order of neighbours is another encoder's

@@ -3,11 +3,12 @@
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
 from cryjax.audio import AudioError, Recording, make_logmel, read
-from cryjax.audio.decode import resample
+from cryjax.audio.decode import DecodeLimits, resample
 from cryjax.audio.logmel import Analysis
 from cryjax.data import shards
 from cryjax.data.manifest import Clip
@@ -54,17 +55,33 @@ class Worker:
       source: Folder that the clips' paths are relative to.
       spec: Feature specification.
       analysis: Its arrays where they were made before.
+      limits: Caps on recordings; `DecodeLimits()` by default.
+      view: Adds to what was prepared whatever else is wanted of the recording.
     """
 
-    def __init__(self, source: pathlib.Path, spec: FeatureSpec, analysis: Analysis | None = None):
+    def __init__(
+        self,
+        source: pathlib.Path,
+        spec: FeatureSpec,
+        analysis: Analysis | None = None,
+        *,
+        limits: DecodeLimits | None = None,
+        view: Callable[[Recording, Prepared], Prepared] | None = None,
+    ):
         self.source, self.spec, self.logmel = source, spec, make_logmel(spec, analysis)
+        self._limits, self._view = limits, view
 
     def __call__(self, clip: Clip) -> Prepared:
         """Computes the clip's log-mel; a recording that cannot be used gives its reason instead."""
         if any(c < " " or "\ud800" <= c <= "\udfff" for c in clip.path):
             return Prepared(reason="its name is not text in UTF-8 on one line", remedy="rename it")
         try:
-            found = read(self.source / clip.path, start_s=clip.start_s, end_s=clip.end_s)
+            found = read(
+                self.source / clip.path,
+                start_s=clip.start_s,
+                end_s=clip.end_s,
+                limits=self._limits,
+            )
             wave = resample(found.wave, found.rate_hz, self.spec.sample_rate_hz)
             mel = self.logmel(wave).astype(np.float16)
         except AudioError as error:
@@ -86,4 +103,5 @@ class Worker:
             name: value if isinstance(value, str) else repr(value)
             for name, value in zip(shards.COMPUTED, computed, strict=True)
         }
-        return Prepared(mel, columns, len(found.wave) / found.rate_hz)
+        made = Prepared(mel, columns, len(found.wave) / found.rate_hz)
+        return self._view(found, made) if self._view else made

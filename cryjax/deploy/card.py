@@ -11,9 +11,10 @@ from cryjax.encoder import Encoder
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.report.tables import cell, in_words, restrictions
 
-WARNING = (
-    "Not a medical device. For research on recordings like those it was trained and evaluated on; "
-    "on others, measure it first."
+NO_DEVICE = "Not a medical device."
+INTENDED = (
+    "For research on recordings like those it was trained and evaluated on; on others, measure it "
+    "first."
 )
 ABOVE = 4  # folders above a kept classifier in which its evaluation's metrics.json is looked for
 READER = """```python
@@ -69,7 +70,7 @@ def write(encoder: Encoder, source: pathlib.Path, *, onnx: bool) -> str:
         f"---\nlibrary_name: cryjax\npipeline_tag: {kind}\nlicense: other\n"
         f"datasets: {json.dumps(sets)}\n---",
         f"# {meta.encoder.name}, trained by {meta.trained_by}",
-        f"**Not a medical device.** {WARNING.partition('. ')[2]} Below is all that is known of it.",
+        f"**{NO_DEVICE}** {INTENDED} Below is all that is known of it.",
         f"- Input: mono at {spec.sample_rate_hz} Hz, at least {shortest_samples(spec)} samples "
         "(shorter ones are repeated); windows of "
         f"{meta.frames} frames of {1000 * spec.hop_samples / spec.sample_rate_hz:g} ms.\n"

@@ -4,8 +4,8 @@ import argparse
 import pathlib
 import sys
 from collections.abc import Callable
-from types import ModuleType
 
+from cryjax.data.distribution import import_beam, part_of
 from cryjax.deploy.job import Job
 from cryjax.deploy.recordings import find
 from cryjax.encoder import Encoder
@@ -33,18 +33,6 @@ def add_recordings(parser: argparse.ArgumentParser, out: str) -> None:
     )
 
 
-def part_of(text: str) -> tuple[int, int]:
-    """Reads i/n.
-
-    Raises:
-      UserError: It is not of that form.
-    """
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise UserError(f"--part must be i/n with 0 <= i < n, got {text!r}")
-    return int(index), int(count)
-
-
 def job_of(encoder: Encoder, asked: argparse.Namespace) -> Job:
     """Makes the job of a command; what is done of it is kept beside --out."""
     from cryjax.train import mesh
@@ -58,20 +46,10 @@ def job_of(encoder: Encoder, asked: argparse.Namespace) -> Job:
     clips, part = find(asked.recordings), part_of(asked.part)
     job = Job(encoder, clips, kept, workers=asked.workers, part=part)
     if asked.beam:
-        beam = _beam()
+        beam = import_beam("cryjax.deploy.beam")
         source = beam.Source(asked.model, clips, kept, part)
         beam.embed(job, source, asked.beam, asked.beam_options)
     return job
-
-
-def _beam() -> ModuleType:
-    try:
-        from cryjax.deploy import beam
-    except ImportError:
-        raise UserError(
-            "--beam needs Apache Beam: pip install cryjax[beam], in an environment of its own"
-        ) from None
-    return beam
 
 
 def answer(run: Callable[[], None]) -> int:

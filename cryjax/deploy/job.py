@@ -12,18 +12,15 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tqdm
 
-from cryjax.data.cache import ArrayFrames
 from cryjax.data.manifest import Clip
 from cryjax.data.preparation import Prepared, Worker
-from cryjax.data.windows import cut
 from cryjax.data.workers import Workers
 from cryjax.deploy.recordings import QUARANTINE, Embedded, stretches
-from cryjax.encoder import Encoder, make_forward, over_windows
+from cryjax.encoder import Encoder
 from cryjax.files import load_arrays, replacing
 
 WINDOWS_A_PIECE = 1024  # about so many are encoded together and kept in one file
@@ -111,24 +108,16 @@ class Job:
             np.savez(temporary, allow_pickle=False, bad=text, **embedded._asdict())
         return embedded, bad
 
-    @functools.cached_property
-    def _forward(self) -> tuple[Any, Any]:
-        return make_forward(self.encoder.network, lambda m, mel: m(mel))
-
     def _encode(self, held: list[tuple[Clip, Prepared, np.ndarray]]) -> Embedded:
         """Encodes every window of some stretches."""
         if not held:
             nothing, features = np.zeros(0), self.encoder.features
             return Embedded(np.zeros(0, str), nothing, nothing, np.zeros((0, features), np.float32))
-        lengths = np.array([len(mel) for *_, mel in held])
-        frames = ArrayFrames(np.concatenate([mel for *_, mel in held]), lengths)
-        windows, rate = self.encoder.windows, self.encoder.spec.frames_per_s or math.inf
-        h, owner = over_windows(*self._forward, frames, np.arange(len(held)), lengths, windows)
-        starts = np.concatenate([part.starts for part in cut(lengths, windows)]) / rate
+        h, owner, starts = self.encoder.embed_mels([mel for *_, mel in held])
         begins = np.array([clip.start_s for clip, *_ in held])[owner]
         ends = begins + np.array([done.seconds for _, done, _ in held])[owner]
         paths = np.array([clip.path for clip, *_ in held])[owner]
-        last = np.minimum(begins + starts + windows.frames / rate, ends)
+        last = np.minimum(begins + starts + self.encoder.window_s, ends)
         return Embedded(paths, begins + starts, last, h)
 
     def _path(self, number: int) -> pathlib.Path:

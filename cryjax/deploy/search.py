@@ -19,7 +19,7 @@ import numpy as np
 from cryjax.audio import AudioError, read
 from cryjax.deploy.classifier import load
 from cryjax.deploy.command import answer
-from cryjax.deploy.table import blocks_of, count_rows, load_places
+from cryjax.deploy.table import EmbeddingsFile
 from cryjax.errors import UserError
 from cryjax.files import replacing
 
@@ -40,14 +40,14 @@ def nearest(query: np.ndarray, h: np.ndarray, count: int) -> Found:
     return order, cosine[order]
 
 
-def exactly(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
+def exactly(file: EmbeddingsFile, query: np.ndarray, count: int) -> Found:
     """Finds the nearest windows of a file, block by block."""
     first, best = 0, (np.zeros(0, int), np.zeros(0))
-    for h in blocks_of(path, BLOCK):
+    for h in file.blocks(BLOCK):
         if h.shape[1] != len(query):
             raise UserError(
-                f"{path} holds {h.shape[1]} features, this encoder has {len(query)}: embed again "
-                "with this one"
+                f"{file.path} holds {h.shape[1]} features, this encoder has {len(query)}: "
+                "embed again with this one"
             )
         rows, cosines = nearest(query, h, count)
         rows, cosines = np.append(best[0], first + rows), np.append(best[1], cosines)
@@ -56,7 +56,7 @@ def exactly(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
     return best
 
 
-def by_index(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
+def by_index(file: EmbeddingsFile, query: np.ndarray, count: int) -> Found:
     """Finds nearly the nearest windows of a file by its index, which is built where it is missing.
 
     Windows are put into lists by the nearest of some centres, as 16-bit values; the `PROBED` lists
@@ -65,6 +65,7 @@ def by_index(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
     Raises:
       UserError: faiss is not installed, or the file is of another encoder.
     """
+    path = file.path
     try:
         import faiss  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -75,7 +76,7 @@ def by_index(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
     key = hashlib.sha256(f"{about.st_size} {about.st_mtime_ns}".encode()).hexdigest()
     kept = path.with_name(f"{path.name}.{key[:12]}.faiss")
     if not kept.exists():
-        _build(faiss, path, kept)
+        _build(faiss, file, kept)
     index = faiss.read_index(str(kept), faiss.IO_FLAG_MMAP)
     if index.d != len(query):
         raise UserError(f"{path} is of another encoder: embed again with this one")
@@ -85,14 +86,14 @@ def by_index(path: pathlib.Path, query: np.ndarray, count: int) -> Found:
     return rows[0][rows[0] >= 0], cosines[0][rows[0] >= 0]
 
 
-def _build(faiss: Any, path: pathlib.Path, kept: pathlib.Path) -> None:
-    total = count_rows(path)
+def _build(faiss: Any, file: EmbeddingsFile, kept: pathlib.Path) -> None:
+    total = len(file)
     every, lists = max(1, total // TRAINED), max(1, min(LISTS, total // ROWS_A_LIST))
-    sample = np.concatenate([_unit(h)[::every] for h in blocks_of(path, BLOCK)])
+    sample = np.concatenate([_unit(h)[::every] for h in file.blocks(BLOCK)])
     kind = f"IVF{lists},SQfp16"
     index = faiss.index_factory(sample.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     index.train(sample)
-    for h in blocks_of(path, BLOCK):
+    for h in file.blocks(BLOCK):
         index.add(_unit(h))
         print(f"index: {index.ntotal:,} of {total:,} windows", file=sys.stderr)
     with replacing(kept) as temporary:
@@ -131,11 +132,13 @@ def _run(asked: argparse.Namespace) -> None:
         raise UserError(f"{asked.like}: {error}") from None
     h, _ = encoder.embed(clip.wave, sample_rate_hz=clip.rate_hz)
     query, lines = h.mean(axis=0), []
-    for path in map(pathlib.Path, asked.embeddings):
-        few = asked.exact or count_rows(path) <= EXACT_ROWS
-        search: Callable[..., Found] = exactly if few else by_index
-        rows, cosines = search(path, query, asked.count)
-        lines += zip(cosines.tolist(), load_places(path, rows), strict=True)
+    for name in asked.embeddings:
+        file = EmbeddingsFile(pathlib.Path(name))
+        search: Callable[..., Found] = by_index
+        if asked.exact or len(file) <= EXACT_ROWS:
+            search = exactly
+        rows, cosines = search(file, query, asked.count)
+        lines += zip(cosines.tolist(), file.places(rows), strict=True)
     print("cosine  start_s    end_s  path")
     for cosine, (name, start_s, end_s) in sorted(lines, key=lambda x: -x[0])[: asked.count]:
         print(f"{cosine:6.3f}  {start_s:7.2f}  {end_s:7.2f}  {name}")

@@ -80,49 +80,50 @@ def load_embeddings(path: pathlib.Path) -> Embedded:
     raise UserError(f"{path} must end in .parquet or .npz")
 
 
-def count_rows(path: pathlib.Path) -> int:
-    """Counts the windows of a file, without its features where it is .parquet.
+class EmbeddingsFile:
+    """Windows of a file, read in blocks where it is .parquet and once where it is .npz.
+
+    Args:
+      path: File that `cryjax embed` wrote.
 
     Raises:
       UserError: See `load_embeddings`.
     """
-    if path.suffix != ".parquet":
-        return len(load_embeddings(path).h)
-    return _parquet(path).metadata.num_rows
 
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self._parquet: Any = None
+        if path.suffix != ".parquet":
+            self._whole = load_embeddings(path)
+            return
+        from pyarrow import parquet
 
-def blocks_of(path: pathlib.Path, rows: int) -> Iterator[np.ndarray]:
-    """Yields (rows, features) features of a file, the last block with what is left.
+        try:
+            self._parquet = parquet.ParquetFile(path)
+        except Exception as error:  # pyarrow's own
+            raise UserError(f"{path} is not readable as embeddings ({error})") from error
 
-    Raises:
-      UserError: See `load_embeddings`.
-    """
-    if path.suffix != ".parquet":
-        h = load_embeddings(path).h
-        yield from (h[first : first + rows] for first in range(0, len(h), rows))
-        return
-    for batch in _parquet(path).iter_batches(rows, columns=["h"]):
-        h = batch.column("h")
-        yield h.flatten().to_numpy().reshape(len(h), -1)
+    def __len__(self) -> int:
+        if self._parquet is None:
+            return len(self._whole.h)
+        return self._parquet.metadata.num_rows
 
+    def blocks(self, rows: int) -> Iterator[np.ndarray]:
+        """Yields (rows, features) features, the last block with what is left."""
+        if self._parquet is None:
+            h = self._whole.h
+            yield from (h[first : first + rows] for first in range(0, len(h), rows))
+            return
+        for batch in self._parquet.iter_batches(rows, columns=["h"]):
+            h = batch.column("h")
+            yield h.flatten().to_numpy().reshape(len(h), -1)
 
-def load_places(path: pathlib.Path, rows: np.ndarray) -> Iterator[tuple[str, float, float]]:
-    """Yields recording, start and end in seconds of some windows of a file."""
-    if path.suffix != ".parquet":
-        whole = load_embeddings(path)
-        columns: Any = whole.path, whole.start_s, whole.end_s
-    else:
-        names = ["path", "start_s", "end_s"]
-        table = _parquet(path).read(columns=names).take(rows)
-        columns, rows = [table[name].to_pylist() for name in names], np.arange(len(rows))
-    for row in rows.tolist():
-        yield str(columns[0][row]), float(columns[1][row]), float(columns[2][row])
-
-
-def _parquet(path: pathlib.Path) -> Any:
-    from pyarrow import parquet
-
-    try:
-        return parquet.ParquetFile(path)
-    except Exception as error:  # pyarrow's own
-        raise UserError(f"{path} is not readable as embeddings ({error})") from error
+    def places(self, rows: np.ndarray) -> Iterator[tuple[str, float, float]]:
+        """Yields recording, start and end in seconds of some windows."""
+        if self._parquet is None:
+            columns = [column[rows].tolist() for column in self._whole[:3]]
+        else:
+            names = list(Embedded._fields[:3])
+            table = self._parquet.read(columns=names).take(rows)
+            columns = [table[name].to_pylist() for name in names]
+        yield from zip(*columns, strict=True)

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from cryjax.audio.decode import AUDIO_SUFFIXES
-from cryjax.deploy.card import WARNING
+from cryjax.deploy.card import INTENDED, NO_DEVICE
 from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 from cryjax.serve.explore import Explorer
@@ -141,7 +141,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 def _about(listener: Listener, explorer: Explorer | None, settings: ServeSettings) -> Any:
     about = listener.about() | {
-        "warning": WARNING,
+        "warning": f"{NO_DEVICE} {INTENDED}",
         "explore": explorer is not None,
         "max_mb": settings.max_mb,
         "max_minutes": settings.max_minutes,
@@ -224,12 +224,11 @@ def _exploring(explorer: Explorer) -> list[Route]:
 
     async def clip(request: Request) -> Response:
         row = _number(request.query_params, "row")
-        wav, _ = await run_in_threadpool(explorer.clip, row)
-        return Response(wav, media_type="audio/wav")
+        return Response(await run_in_threadpool(explorer.sound, row), media_type="audio/wav")
 
     async def seen(request: Request) -> Response:
-        _, picture = await run_in_threadpool(explorer.clip, _number(request.query_params, "row"))
-        return JSONResponse(picture)
+        row = _number(request.query_params, "row")
+        return JSONResponse(await run_in_threadpool(explorer.picture, row))
 
     async def labels(_: Request) -> Response:
         kept = {"Content-Disposition": 'attachment; filename="labels.csv"'}

@@ -1,10 +1,12 @@
 """Windows to look through, to listen to and to label, with a probe that learns along."""
 
 import csv
+import functools
 import io
 import os
 import pathlib
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from cryjax.serve.listen import picture_of
 
 MOST_WINDOWS = 20_000  # on a page; of more, so many are drawn by chance
 COLUMNS = ("path", "start_s", "end_s", "label", "group")
+KEPT_WINDOWS = 16  # sounds and pictures that are not decoded again
 STRENGTH = 1.0  # inverse regularisation of the probe
 LONGEST_LABEL = 60
 
@@ -50,7 +53,8 @@ class Explorer:
         self._paths = [str(p) for p in whole.path[rows]]
         self._start_s, self._end_s = whole.start_s[rows], whole.end_s[rows]
         self._labels_path = path.with_name(path.name + ".labels.csv")
-        self._decoders, self._lock = decoders, threading.Lock()
+        self._decoders, self._lock, self._hearing = decoders, threading.Lock(), threading.Lock()
+        self._heard = functools.lru_cache(KEPT_WINDOWS)(self._decode)
         self._labels: dict[int, str] = self._load_labels()
         self._version, self._fitted = 0, (0, [""], np.zeros((len(rows), 1)))
         self._changed = threading.Condition(self._lock)
@@ -147,13 +151,28 @@ class Explorer:
         ]
         return {"rows": [r for r, _ in kept], "values": [c for _, c in kept]}
 
-    def clip(self, row: int) -> tuple[bytes, dict[str, Any]]:
-        """Decodes a window; returns it as wav, and its log-mel.
+    def sound(self, row: int) -> bytes:
+        """Returns a window as wav.
 
         Raises:
           UserError: The recording cannot be read.
         """
+        return self._hear(row)[0]
+
+    def picture(self, row: int) -> dict[str, Any]:
+        """Returns a window's log-mel; see `picture_of`.
+
+        Raises:
+          UserError: The recording cannot be read.
+        """
+        return self._hear(row)[1]
+
+    def _hear(self, row: int) -> tuple[bytes, dict[str, Any]]:
         self._require(row)
+        with self._hearing:  # a window's sound and picture are asked for at the same time
+            return self._heard(row)
+
+    def _decode(self, row: int) -> tuple[bytes, dict[str, Any]]:
         start_s, end_s = float(self._start_s[row]), float(self._end_s[row])
         made = self._decoders.hear(Clip(self._paths[row], start_s, end_s))
         if not isinstance(made, Heard) or made.mel is None or made.pcm is None:
@@ -217,19 +236,19 @@ class Explorer:
                     return
                 version, labels = self._version, dict(self._labels)
             classes = sorted(set(labels.values()))
-            scores = np.zeros((len(self._h), 1))
+            fitted = (version, [""], np.zeros((len(self._h), 1)))
             if len(classes) > 1:
-                scores = self._probe(labels, classes)
+                known = {row: classes.index(label) for row, label in labels.items()}
+                fitted = (version, classes, probe(self._h, known, len(classes)))
             with self._lock:
-                self._fitted = (version, classes if len(classes) > 1 else [""], scores)
+                self._fitted = fitted
 
-    def _probe(self, labels: dict[int, str], classes: list[str]) -> np.ndarray:
-        """Fits a logistic regression; returns (windows, classes) probabilities."""
-        known = np.zeros(len(self._h), int)
-        counted = np.zeros((1, len(self._h)), np.float32)
-        for row, label in labels.items():
-            known[row], counted[0, row] = classes.index(label), 1
-        fits = fit_many(
-            self._h, known, counted, np.array([STRENGTH]), classes=len(classes), tolerance=1e-5
-        )
-        return fits.probabilities(self._h)[0]
+
+def probe(h: np.ndarray, labels: Mapping[int, int], classes: int) -> np.ndarray:
+    """Fits a logistic regression to labelled rows; returns (rows, classes) probabilities of all."""
+    known = np.zeros(len(h), int)
+    counted = np.zeros((1, len(h)), np.float32)
+    for row, label in labels.items():
+        known[row], counted[0, row] = label, 1
+    fits = fit_many(h, known, counted, np.array([STRENGTH]), classes=classes, tolerance=1e-5)
+    return fits.probabilities(h)[0]

@@ -56,12 +56,11 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        send, refusal = _with_headers(send), self._refusal(scope)
         if refusal is None and self._under_way >= self._most:
             refusal = _refuse(503, "too many requests under way; try again")
             refusal.headers["Retry-After"] = "1"
         if refusal is not None:
-            refusal.headers.update(HEADERS)
             await refusal(scope, receive, send)
             return
         self._under_way += 1
@@ -83,10 +82,7 @@ class Guard:
 
         async def sending(message: Message) -> None:
             nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                added = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", []), *added]}
+            begun = begun or message["type"] == "http.response.start"
             await send(message)
 
         failure: Response | None = None
@@ -96,7 +92,6 @@ class Guard:
         except Exception as error:  # a crash is one failed request
             failure = self._answer_to(error)
         if failure is not None and not begun:
-            failure.headers.update(HEADERS)
             await failure(scope, receive, send)
 
     def _answer_to(self, error: Exception) -> Response:
@@ -138,6 +133,18 @@ class Guard:
             answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
             return answer
         return _refuse(401, "open the address that the terminal shows, with its token")
+
+
+def _with_headers(send: Send) -> Send:
+    """Adds `HEADERS` to whatever is answered."""
+    added = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *added]}
+        await send(message)
+
+    return sending
 
 
 def _refuse(status: int, reason: str) -> JSONResponse:

@@ -5,12 +5,11 @@ import dataclasses
 import functools
 import pathlib
 import queue
-from collections.abc import Iterator
 
 import numpy as np
 import soxr
 
-from cryjax.audio import AudioError, read
+from cryjax.audio import Recording
 from cryjax.audio.decode import DecodeLimits
 from cryjax.data.manifest import Clip
 from cryjax.data.preparation import Prepared, Worker
@@ -36,36 +35,14 @@ class Heard(Prepared):
     pcm: np.ndarray | None = None
 
 
-class Hearing:
-    """Decodes one clip; made once in every process.
-
-    Args:
-      spec: Feature specification.
-      max_s: Longest accepted recording in seconds.
-      play: Whether samples are returned, for recordings that the browser does not hold.
-    """
-
-    def __init__(self, spec: FeatureSpec, max_s: float, *, play: bool):
-        self._worker, self._limits = Worker(pathlib.Path(), spec), DecodeLimits(max_s=max_s)
-        self._play = play
-
-    def __call__(self, clip: Clip) -> Prepared:
-        """Decodes a clip; one that cannot be used, or is too long, gives its reason instead."""
-        try:
-            found = read(clip.path, start_s=clip.start_s, end_s=clip.end_s, limits=self._limits)
-        except AudioError as error:
-            return Prepared(reason=error.reason, remedy=error.remedy)
-        except MemoryError:
-            return Prepared(reason="does not fit into memory", remedy="cut it")
-        made = self._worker(clip)
-        if made.mel is None:
-            return made
-        pcm = None
-        if self._play:
-            wave = soxr.resample(found.wave, found.rate_hz, PLAYED_HZ)
-            pcm = np.round(32767 * np.clip(wave, -1, 1)).astype(np.int16)
-        known = {f.name: getattr(made, f.name) for f in dataclasses.fields(Prepared)}
-        return Heard(**known, rate_hz=found.rate_hz, envelope=envelope_of(found.wave), pcm=pcm)
+def heard(found: Recording, made: Prepared, *, play: bool) -> Heard:
+    """Adds what a page draws of a recording, and its samples where it is played from here."""
+    pcm = None
+    if play:
+        wave = soxr.resample(found.wave, found.rate_hz, PLAYED_HZ)
+        pcm = np.round(32767 * np.clip(wave, -1, 1)).astype(np.int16)
+    known = {f.name: getattr(made, f.name) for f in dataclasses.fields(Prepared)}
+    return Heard(**known, rate_hz=found.rate_hz, envelope=envelope_of(found.wave), pcm=pcm)
 
 
 def envelope_of(wave: np.ndarray) -> np.ndarray:
@@ -84,13 +61,14 @@ class Decoders:
       count: Number of processes.
       max_s: Longest accepted recording in seconds.
       seconds: Time that one recording may take.
-      play: See `Hearing`.
+      play: Whether samples are returned, for recordings that the browser does not hold.
     """
 
     def __init__(
         self, spec: FeatureSpec, count: int, *, max_s: float, seconds: int, play: bool = False
     ):
-        make = functools.partial(Hearing, spec, max_s, play=play)
+        limits, view = DecodeLimits(max_s=max_s), functools.partial(heard, play=play)
+        make = functools.partial(Worker, pathlib.Path(), spec, limits=limits, view=view)
         self._free: queue.Queue[Workers] = queue.Queue()
         self._stack = contextlib.ExitStack()
         for _ in range(count):
@@ -102,16 +80,11 @@ class Decoders:
     def __exit__(self, *_) -> None:
         self._stack.close()
 
-    @contextlib.contextmanager
-    def _one(self) -> Iterator[Workers]:
-        workers = self._free.get()
-        try:
-            yield workers
-        finally:
-            self._free.put(workers)
-
     def hear(self, clip: Clip) -> Prepared:
         """Decodes a clip; safe to call from many threads."""
-        with self._one() as workers:
+        workers = self._free.get()
+        try:
             (made,) = workers([clip])
-            return made
+        finally:
+            self._free.put(workers)
+        return made

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from cryjax.audio.logmel import band_centres_hz
-from cryjax.data.cache import ArrayFrames
 from cryjax.data.manifest import Clip
-from cryjax.data.windows import cut
 from cryjax.deploy.classifier import Classifier
 from cryjax.deploy.predict import events_of
-from cryjax.encoder import Encoder, make_forward, over_windows
+from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 from cryjax.serve.hearing import Decoders, Heard
 
@@ -34,6 +32,19 @@ def picture_of(mel: np.ndarray) -> dict[str, Any]:
     return {"frames": len(levels), "mels": levels.shape[1], "levels": text}
 
 
+def _thresholds(model: Encoder) -> dict[str, float | None]:
+    """Lists the classes with their stored thresholds; None where validation lacked the class."""
+    found: dict[str, float | None] = {}
+    if not isinstance(model, Classifier):
+        return found
+    for name in model.classes:
+        try:
+            found[name] = model.threshold(name, SPECIFICITY)
+        except UserError:
+            found[name] = None
+    return found
+
+
 class Listener:
     """Hears recordings and says what the model says.
 
@@ -44,25 +55,18 @@ class Listener:
 
     def __init__(self, model: Encoder, decoders: Decoders):
         self._model, self._decoders = model, decoders
-        self._forward = make_forward(model.network, lambda m, mel: m(mel))
+        self._thresholds = _thresholds(model)
         self._computing = threading.Lock()  # one recording at a time is in the network
 
     def about(self) -> dict[str, Any]:
         """Describes the model for the page."""
         model, meta = self._model, self._model.meta
-        thresholds = {}
-        if isinstance(model, Classifier):
-            for name in model.classes:
-                try:
-                    thresholds[name] = model.threshold(name, SPECIFICITY)
-                except UserError:  # validation lacked the class
-                    thresholds[name] = None
         return {
             "encoder": meta.encoder.name,
             "trained_by": meta.trained_by,
             "fingerprint": model.fingerprint[:12],
-            "classes": list(thresholds),
-            "thresholds": thresholds,
+            "classes": list(self._thresholds),
+            "thresholds": self._thresholds,
             "specificity": SPECIFICITY,
             "band_hz": np.round(band_centres_hz(model.spec), 1).tolist(),
         }
@@ -76,21 +80,17 @@ class Listener:
         made = self._decoders.hear(Clip(str(path)))
         if not isinstance(made, Heard) or made.mel is None or made.envelope is None:
             raise UserError(f"{made.reason}; {made.remedy}")
-        model, lengths = self._model, np.array([len(made.mel)])
-        frames = ArrayFrames(made.mel, lengths)
+        model = self._model
         with self._computing:
-            h, _ = over_windows(*self._forward, frames, np.zeros(1, int), lengths, model.windows)
-        rate = model.spec.frames_per_s
-        starts = np.concatenate([part.starts for part in cut(lengths, model.windows)])
-        start_s = starts / rate if rate else np.zeros(len(starts))
-        end_s = np.minimum(start_s + model.windows.frames / rate, made.seconds) if rate else start_s
+            h, _, start_s = model.embed_mels([made.mel])
+        end_s = np.minimum(start_s + model.window_s, made.seconds)
         answer: dict[str, Any] = {
             "seconds": made.seconds,
             "rate_hz": made.rate_hz,
             "envelope": np.round(made.envelope, 4).tolist(),
             "mel": picture_of(made.mel),
             "start_s": np.round(start_s, 3).tolist(),
-            "end_s": np.round(end_s if rate else np.full(len(starts), made.seconds), 3).tolist(),
+            "end_s": np.round(end_s, 3).tolist(),
         }
         if isinstance(model, Classifier):
             answer |= self._scores(model, h, start_s, end_s)
@@ -101,7 +101,7 @@ class Listener:
     ) -> dict[str, Any]:
         scores = model.score_windows(h)
         events = {}
-        for index, (name, threshold) in enumerate(self.about()["thresholds"].items()):
+        for index, (name, threshold) in enumerate(self._thresholds.items()):
             found = events_of(
                 start_s, end_s, scores[:, index], 0.5 if threshold is None else threshold, 0.0
             )

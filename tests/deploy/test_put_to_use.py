@@ -249,20 +249,21 @@ def test_blocks_and_an_index_find_what_one_product_finds(tmp_path, monkeypatch, 
     table.save(path, [Embedded(np.full(500, "a.wav"), np.arange(500.0), np.arange(1, 501.0), h)])
     true, cosines = search.nearest(query, h, 10)
     monkeypatch.setattr(search, "BLOCK", 64)
-    rows, found = search.exactly(path, query, 10)
+    file = table.EmbeddingsFile(path)
+    rows, found = search.exactly(file, query, 10)
     np.testing.assert_array_equal(rows, true)
     np.testing.assert_allclose(found, cosines, rtol=1e-6)
-    assert table.count_rows(path) == 500
-    places = list(table.load_places(path, rows))
+    assert len(file) == 500
+    places = list(file.places(rows))
     assert places == [("a.wav", float(row), float(row + 1)) for row in true]
     with pytest.raises(ValueError, match="holds 16 features, this encoder has 8"):
-        search.exactly(path, query[:8], 10)
+        search.exactly(file, query[:8], 10)
     if importlib.util.find_spec("faiss") is None:
         with pytest.raises(ValueError, match="pip install faiss-cpu, or --exact"):
-            search.by_index(path, query, 10)
+            search.by_index(file, query, 10)
         return
     for _ in range(2):  # built, then read
-        rows, found = search.by_index(path, query, 10)
+        rows, found = search.by_index(file, query, 10)
         assert len(set(rows.tolist()) & set(true.tolist())) >= 9
         assert found[0] == pytest.approx(cosines[0], abs=2e-3)
     assert len(list(tmp_path.glob("*.faiss"))) == 1

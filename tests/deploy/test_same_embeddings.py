@@ -61,6 +61,7 @@ def test_recordings_and_shards_give_the_same(shards_of, tmp_path, spec, name):
     prepared = map(Worker(tmp_path, encoder.spec), job.pieces[0])
     made, bad = job.embed(0, list(prepared))
     assert not bad
+    assert (made.end_s > made.start_s).all()
     corpus = open_corpus([str(shards)])
     known = embed(encoder, corpus, np.arange(len(corpus.clips)), encoder.windows)
     scale = np.abs(known.h).max()

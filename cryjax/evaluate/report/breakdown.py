@@ -10,7 +10,7 @@ from cryjax.data.corpus import Corpus
 from cryjax.evaluate.estimates import difference, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome, runs_of
-from cryjax.evaluate.report.tables import Table, cell
+from cryjax.evaluate.report.tables import Table, cell, gain_cell
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import weighted_scores
 
@@ -23,8 +23,7 @@ def modes_of(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _gain(gain: dict[str, Any]) -> str:
-    low, high = (100 * x for x in gain["interval"])
-    return f"{100 * gain['mean']:+.1f} [{low:.1f}, {high:.1f}] p {gain['p']:.3f}"
+    return f"{gain_cell(gain)} p {gain['p']:.3f}"
 
 
 def comparisons(outcomes: Sequence[Outcome], reference: str) -> list[Table]:

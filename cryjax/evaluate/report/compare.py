@@ -12,11 +12,10 @@ from cryjax.errors import UserError
 from cryjax.evaluate.estimates import Run, difference, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.report import html, plots
-from cryjax.evaluate.report.tables import NOTE, Table, cell
+from cryjax.evaluate.report.tables import NOTE, PREDICTIONS, Table, cell, gain_cell
 from cryjax.evaluate.scoring import Scored
 from cryjax.files import replacing
 
-PREDICTIONS = "predictions.csv"
 KEYS = ("fold", "path", "start_s", "group", "label")
 Predicted = dict[str, dict[tuple[str, int], dict[tuple[str, ...], list[str]]]]
 
@@ -147,7 +146,4 @@ def save(rows: list[dict[str, Any]], metric: str, out: pathlib.Path) -> str:
 
 
 def _gain(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return ""
-    low, high = (100 * x for x in found["interval"])
-    return f"{100 * found['mean']:+.1f} [{low:.1f}, {high:.1f}], p = {found['p']:.3f}"
+    return "" if found is None else f"{gain_cell(found)}, p = {found['p']:.3f}"

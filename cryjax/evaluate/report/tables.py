@@ -17,6 +17,7 @@ from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome, runs_of
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
+PREDICTIONS = "predictions.csv"
 LEVELS = ("recording", "group")
 UNDEFINED = "—"
 NOTE = (
@@ -107,6 +108,12 @@ def cell(value: dict[str, Any]) -> str:
     return f"{100 * value['mean']:.1f}{spread} {interval}"
 
 
+def gain_cell(value: dict[str, Any]) -> str:
+    """Writes a paired difference as `+mean [interval]` in points."""
+    low, high = (100 * x for x in value["interval"])
+    return f"{100 * value['mean']:+.1f} [{low:.1f}, {high:.1f}]"
+
+
 def restrictions(licence: str) -> list[str]:
     """Lists what a licence forbids: NC (commercial use), ND (changed copies)."""
     return [flag for flag in ("NC", "ND") if flag in licence.replace("-", " ").split()]
@@ -174,7 +181,7 @@ def _flat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _save_predictions(workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Corpus) -> None:
-    with (workdir / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+    with (workdir / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         head = ["mode", "seed", "fold", "path", "start_s", "group", "label", "predicted"]
         writer.writerow(head + [f"p_{name}" for name in corpus.classes])

@@ -12,15 +12,20 @@ at("tab-explore").onclick = async () => {
   redraw();
 };
 
+function place(i) { // of a window, in pixels of the map
+  const {width, height} = at("map"), {x, y} = state.map;
+  return [10 + x[i] * (width - 20), height - 10 - y[i] * (height - 20)];
+}
+
 function redraw() {
   const {map} = state, canvas = at("map"), draw = canvas.getContext("2d"), {width, height} = canvas;
   draw.clearRect(0, 0, width, height);
-  map.x.forEach((x, i) => {
+  map.x.forEach((_, i) => {
     const kind = at("colour").value === "file" ? map.file[i] : state.names.indexOf(state.labels.get(i));
     draw.globalAlpha = kind < 0 ? .35 : .9;
     draw.fillStyle = kind < 0 ? ink("--dim") : COLOURS[kind % COLOURS.length];
     draw.beginPath();
-    draw.arc(10 + x * (width - 20), height - 10 - map.y[i] * (height - 20), kind < 0 ? 2.5 : 4, 0, 7);
+    draw.arc(...place(i), kind < 0 ? 2.5 : 4, 0, 7);
     draw.fill();
   });
   draw.globalAlpha = 1;
@@ -28,7 +33,7 @@ function redraw() {
     draw.strokeStyle = ink("--ink");
     draw.lineWidth = 2;
     draw.beginPath();
-    draw.arc(10 + map.x[state.chosen] * (width - 20), height - 10 - map.y[state.chosen] * (height - 20), 8, 0, 7);
+    draw.arc(...place(state.chosen), 8, 0, 7);
     draw.stroke();
   }
   const shown = map.x.length < map.total ? `${map.x.length} of ${map.total} windows, drawn by chance` : `${map.total} windows`;
@@ -135,8 +140,8 @@ at("map").onclick = event => {
   const canvas = at("map"), box = canvas.getBoundingClientRect(), {map} = state;
   const x = (event.clientX - box.left) / box.width * canvas.width, y = (event.clientY - box.top) / box.height * canvas.height;
   let best = -1, least = 400;
-  map.x.forEach((u, i) => {
-    const d = (10 + u * (canvas.width - 20) - x) ** 2 + (canvas.height - 10 - map.y[i] * (canvas.height - 20) - y) ** 2;
+  map.x.forEach((_, i) => {
+    const [u, v] = place(i), d = (u - x) ** 2 + (v - y) ** 2;
     if (d < least) [best, least] = [i, d];
   });
   if (best >= 0) choose(best, true);
