@@ -4,11 +4,11 @@ import json
 import pathlib
 from typing import Any
 
-from cryjax.audio.logmel import shortest_samples
 from cryjax.deploy.artefact import COMPILED, ONNX, WEIGHTS
 from cryjax.deploy.classifier import Classifier
 from cryjax.encoder import Encoder
 from cryjax.evaluate.metrics import NAMES
+from cryjax.evaluate.report import checklist
 from cryjax.evaluate.report.tables import cell, in_words, restrictions
 
 NO_DEVICE = "Not a medical device."
@@ -60,7 +60,7 @@ def write(encoder: Encoder, source: pathlib.Path, *, onnx: bool) -> str:
       source: Folder that it was loaded from; results are looked for above it.
       onnx: Whether there is an ONNX model.
     """
-    spec, meta = encoder.spec, encoder.meta
+    meta = encoder.meta
     licences = sorted({str(d.get("licence")) for d in meta.data if d.get("licence")})
     sets = sorted({str(d.get("corpus")) for d in meta.data if d.get("corpus")})
     scores = isinstance(encoder, Classifier)
@@ -71,14 +71,7 @@ def write(encoder: Encoder, source: pathlib.Path, *, onnx: bool) -> str:
         f"datasets: {json.dumps(sets)}\n---",
         f"# {meta.encoder.name}, trained by {meta.trained_by}",
         f"**{NO_DEVICE}** {INTENDED} Below is all that is known of it.",
-        f"- Input: mono at {spec.sample_rate_hz} Hz, at least {shortest_samples(spec)} samples "
-        "(shorter ones are repeated); windows of "
-        f"{meta.frames} frames of {1000 * spec.hop_samples / spec.sample_rate_hz:g} ms.\n"
-        f"- Output: {encoder.features} features for each window"
-        + (f", probabilities of {', '.join(encoder.classes)}" if scores else "")
-        + f".\n- Fingerprint: `{encoder.fingerprint}`, step {meta.step}.",
-        f"## Data\n\n{_data(meta.data)}\n\nHeard in training: {len(meta.train_groups)} groups, "
-        f"{len(meta.train_audio)} recordings by audio.",
+        "\n".join(f"- {name}: {text}" for name, text in _facts(encoder)),
         "## Licence\n\nThat of the recordings may bind the weights: "
         + ("; ".join(licences) or "unknown")
         + (f". **It has {' and '.join(flags)}.**" if flags else "."),
@@ -98,13 +91,10 @@ def write(encoder: Encoder, source: pathlib.Path, *, onnx: bool) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _data(data: list[dict[str, Any]]) -> str:
-    lines = [
-        f"- {d.get('corpus')}: split {d.get('split_rule')}, a group is one {d.get('group')}, "
-        f"licence {d.get('licence')}"
-        for d in data
-    ]
-    return "\n".join(dict.fromkeys(lines)) or "Unknown."
+def _facts(encoder: Encoder) -> list[tuple[str, str]]:
+    classes = encoder.classes if isinstance(encoder, Classifier) else ()
+    scores = [("output", f"probabilities of {', '.join(classes)}")] if classes else []
+    return checklist.about_encoder(encoder) + scores
 
 
 def _results(source: pathlib.Path, mode: str) -> str:

@@ -1,5 +1,7 @@
 """Pictures and tables stay readable and harmless, whatever classes are called."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,19 @@ def test_the_legend_of_a_curve_stands_beside_it():
     legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
     plots.close(figure)
     assert legend.x0 >= axes.x1
+
+
+def test_numbers_of_a_curve_do_not_overlap():
+    score = {"mean": 50.0, "standard_error": 1.0, "interval": [40.0, 60.0]}
+    counts = [60, 61, 66, 130, 1180, 1200, 1216]
+    rows = [{"mode": f"SimCLR @ {n / 1216}", "auc": score} for n in counts]
+    clips = {row["mode"]: [n] for row, n in zip(rows, counts, strict=True)}
+    figure = plots.fraction_curve(rows, clips, "auc")
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels()]
+    plots.close(figure)
+    assert len(boxes) >= 3
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
 
 
 def test_a_class_may_be_called_like_a_formula(tmp_path):

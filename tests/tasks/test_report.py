@@ -70,6 +70,7 @@ def test_tables_and_pictures_are_there(seen):
     assert min(seen["pictures"]) > 100
     assert min(seen["tables"]) >= 2
     wanted = [
+        "Encoder",
         "Not to be used for",
         "Results",
         "Operating points",

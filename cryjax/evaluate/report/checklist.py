@@ -1,10 +1,13 @@
-"""Reporting checklist: what guidelines ask and a run can answer; the rest is said to be open."""
+"""What a report states beside numbers: the encoder, the guidelines' items, the environment."""
 
 import platform
 from importlib import metadata
 from typing import Any
 
 import jax
+
+from cryjax.audio.logmel import shortest_samples
+from cryjax.encoder import Encoder
 
 PACKAGES = (
     "cryjax",
@@ -18,6 +21,32 @@ PACKAGES = (
     "scikit-learn",
 )
 OPEN = "not known to the run: to be filled in by the authors"
+
+
+def about_encoder(encoder: Encoder) -> list[tuple[str, str]]:
+    """Says what an encoder is, was trained on and expects, for model cards and reports."""
+    spec, meta = encoder.spec, encoder.meta
+    corpora = dict.fromkeys(
+        f"{d.get('corpus')}: split {d.get('split_rule')}, a group is one {d.get('group')}, "
+        f"licence {d.get('licence')}"
+        for d in meta.data
+    )
+    hop_ms = 1000 * spec.hop_samples / spec.sample_rate_hz
+    return [
+        ("encoder", f"{meta.encoder.name}, {encoder.features} features for each window"),
+        ("trained by", f"{meta.trained_by}, step {meta.step}" if meta.step else meta.trained_by),
+        (
+            "input",
+            f"mono at {spec.sample_rate_hz} Hz, at least {shortest_samples(spec)} samples (shorter "
+            f"ones are repeated); windows of {meta.frames} frames of {hop_ms:g} ms",
+        ),
+        ("data", "; ".join(corpora) or "none on record"),
+        (
+            "heard in training",
+            f"{len(meta.train_groups)} groups, {len(meta.train_audio)} recordings by audio",
+        ),
+        ("fingerprint", encoder.fingerprint),
+    ]
 
 
 def items(facts: dict[str, Any], classes: list[str], modes: list[str]) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from cryjax.data.leaks import OK
+from cryjax.encoder import Encoder
 from cryjax.evaluate.embeddings import Embeddings
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome
@@ -45,7 +46,7 @@ class ReportParts:
       clinical: What was reported besides the metrics.
       config: Settings of the run in plain values.
       embeddings: Embeddings of the last task's test recordings.
-      encoder: What made them, in words.
+      encoder: What made them.
       curves: Workdirs of pre-training runs.
       tables: Further tables.
       training: Folders with the curves of what was trained on labels.
@@ -58,7 +59,7 @@ class ReportParts:
     clinical: ClinicalSettings
     config: dict[str, Any]
     embeddings: Embeddings
-    encoder: str
+    encoder: Encoder
     curves: Sequence[pathlib.Path]
     tables: Sequence[Table] = ()
     training: Sequence[pathlib.Path] = ()
@@ -187,8 +188,9 @@ def _map(parts: ReportParts) -> str:
     ]
     drawing = html.scatter(flat, corpus.labels[rows], corpus.classes, tips)
     fold = f" of fold {task.fold}" if len(parts.tasks) > 1 else ""
+    trained = f"{parts.encoder.meta.encoder.name}, trained by {parts.encoder.meta.trained_by}"
     caption = (
-        f"PCA of the test recordings' mean embedding{fold} by {parts.encoder}; colours are "
+        f"PCA of the test recordings' mean embedding{fold}; encoder: {trained}. Colours are "
         "classes. Groups and recordings are named by hashes; --names shows names."
     )
     return html.figured(drawing, caption)
@@ -232,6 +234,7 @@ def write(workdir: pathlib.Path, parts: ReportParts) -> pathlib.Path:
     facts = [(k, in_words(v)) for k, v in parts.facts.items()]
     items = checklist.items(parts.facts, corpus.classes, modes)
     sections = [
+        ("Encoder", html.table(["", ""], checklist.about_encoder(parts.encoder))),
         ("Not to be used for", html.listed(NOT_FOR)),
         ("Results", _results(parts)),
         ("Who is in which part", _split_table(parts)),

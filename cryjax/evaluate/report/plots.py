@@ -18,6 +18,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 matplotlib.rcParams["text.parse_math"] = False  # a class may be called $x$
+TICK_ROOM = 0.06  # share of an axis that a number of four digits takes
 MOST_NAMED = 10  # classes that a legend or a sentence names one by one
 
 
@@ -53,7 +54,7 @@ def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
         axis.set(xlabel="step", ylabel=name.replace("_", " "))
         axis.grid(alpha=0.3)
     if 1 < len(runs) <= 12:
-        axes[0][0].legend(fontsize=7)
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right", fontsize=7)
     return figure
 
 
@@ -85,7 +86,11 @@ def fraction_curve(
         axis.fill_between(x, mean - band, mean + band, color=line.get_color(), alpha=0.25)
         axis.vlines(x, low, high, color=line.get_color(), alpha=0.5, linewidth=1)
     axis.set_xscale("log")
-    ticks = sorted({round(p["clips"]) for p in points})
+    numbers = sorted({round(p["clips"]) for p in points})
+    ticks = numbers[:1]
+    for number in numbers[1:]:  # a label that would touch the one before is left out
+        if np.log(number / ticks[-1]) >= TICK_ROOM * np.log(numbers[-1] / numbers[0]):
+            ticks.append(number)
     axis.set_xticks(ticks, [str(t) for t in ticks], fontsize=8)
     axis.minorticks_off()
     axis.set(xlabel="labelled recordings", ylabel=metric.replace("_", " "))

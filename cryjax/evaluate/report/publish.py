@@ -188,7 +188,7 @@ def publish(
         clinical=clinical,
         config=_shown_paths(to_dict(config)),
         embeddings=made.of(len(task.split.rows) - n, n),
-        encoder="the pre-trained encoder" if task.pretrained else "an encoder of fresh weights",
+        encoder=encoder,
         curves=curves,
         tables=more,
         training=sorted(path.parent for path in workdir.glob("**/curves/*/metrics.jsonl")),
