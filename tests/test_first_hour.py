@@ -15,6 +15,7 @@ from cryjax.pretraining import PretrainSettings
 from cryjax.settings import from_dict
 
 ROOT = pathlib.Path(__file__).parent.parent
+NEXT = ("predict", "embed", "search", "export", "serve")
 SMALL = ["--config.encoder.name=vgg", "--config.encoder.width=4"]
 
 
@@ -104,8 +105,8 @@ def test_the_hospital_comes_from_its_spreadsheet_to_a_report(walked):
     assert any(line.startswith("audit: OK") for line in lines)
     assert any(re.search(r"0 of \d+; by identical audio 0 of \d+ test", line) for line in lines)
     kept = f"{work}/judged/best/linear-seed0"
-    assert lines[-6].startswith(f"report: {work}/judged/report.html")
-    for line, command in zip(lines[-4:], ("predict", "embed", "search", "export"), strict=True):
+    assert lines[-7].startswith(f"report: {work}/judged/report.html")
+    for line, command in zip(lines[-5:], NEXT, strict=True):
         assert re.search(rf"cryjax {command} {kept} ", line)
     assert "fit 5 of 5" in judged
     assert sum(len(text.splitlines()) for text in said) < 200

@@ -59,12 +59,16 @@ def figured(content: str, caption: str) -> str:
 
 
 def table(header: Sequence[Any], rows: Sequence[Sequence[Any]], note: str = "") -> str:
-    """Writes a table that scrolls by itself where it is too wide, and a note below."""
-    head = "".join(f"<th>{escape(str(h))}</th>" for h in header)
+    """Writes a table that scrolls by itself where it is too wide, and a note below.
+
+    A header of empty cells is left out.
+    """
+    head = "".join(f"<th>{escape(str(h))}</th>" for h in header) if any(header) else ""
+    head = head and f"<tr>{head}</tr>"
     lines = ("".join(f"<td>{escape(str(c))}</td>" for c in row) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     below = f"<p class=note>{escape(note)}</p>" if note else ""
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>{below}"
+    return f"<div class=wide><table>{head}{body}</table></div>{below}"
 
 
 def listed(items: Sequence[str]) -> str:

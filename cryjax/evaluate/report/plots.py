@@ -54,7 +54,8 @@ def learning_curves(runs: Sequence[pathlib.Path]) -> Any:
         axis.set(xlabel="step", ylabel=name.replace("_", " "))
         axis.grid(alpha=0.3)
     if 1 < len(runs) <= 12:
-        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right", fontsize=7)
+        lines, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(lines, labels, loc="outside right upper", fontsize=7)
     return figure
 
 

@@ -216,5 +216,6 @@ def _next_commands(kept: pathlib.Path, shards: str, classes: Sequence[str]) -> s
         f"next: {cryjax} predict {kept} {recordings} --out=scores.csv{which}\n"
         f"      {cryjax} embed {kept} {recordings} --out={table}\n"
         f"      {cryjax} search {kept} --like={clip} {table}\n"
-        f"      {cryjax} export {kept} --out=artefact && {cryjax} verify artefact"
+        f"      {cryjax} export {kept} --out=artefact && {cryjax} verify artefact\n"
+        f"      {cryjax} serve {kept} --embeddings={table}"
     )
