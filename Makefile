@@ -1,14 +1,15 @@
 # make demo: sets up and runs the main job on the embedded synthetic cries; make test: sets up and tests.
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/ready
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
 export MPLBACKEND := Agg
 
 .PHONY: demo test check docs study faults clean
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cryjax needs Python 3.11 or newer; try make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(READY)
@@ -35,4 +36,4 @@ faults: $(READY)
 	$(BIN)/python -m faults
 
 clean:
-	rm -rf .venv runs prepared site
+	rm -rf $(VENV) runs prepared site

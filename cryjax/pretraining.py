@@ -27,6 +27,7 @@ from cryjax.objectives.supervised import SupervisedSettings
 from cryjax.settings import differences, free, identity, to_dict
 from cryjax.spec import require_same
 from cryjax.train.faults import NonFinitePolicy, NotFiniteError
+from cryjax.train.mesh import MeshSettings
 from cryjax.train.meta import CheckpointMeta, audio_hashes
 from cryjax.train.optim import OptimSettings
 
@@ -68,6 +69,7 @@ class PretrainSettings:
       accumulate: Parts of a batch whose gradients are averaged; a contrastive loss then sees the
         negatives of its part alone.
       compute: Number format and rematerialisation of the encoder.
+      mesh: How devices share weights, optimiser, teacher and queue.
       non_finite: What is tolerated of updates that are not finite.
       deterministic: Asks a GPU for the same bits every time, at a cost.
       knn: Scores during training, which then select the checkpoint.
@@ -89,6 +91,7 @@ class PretrainSettings:
     optim: OptimSettings = OptimSettings()
     accumulate: int = 1
     compute: ComputeSettings = ComputeSettings()
+    mesh: MeshSettings = free(MeshSettings())
     non_finite: NonFinitePolicy = NonFinitePolicy()
     deterministic: bool = False
     knn: MonitorSettings = MonitorSettings()

@@ -34,5 +34,6 @@ class Queue(nnx.Module):
                 "batch replaces a batch"
             )
         z = jax.lax.stop_gradient(l2_normalise(z))
-        self.items[...] = jax.lax.dynamic_update_slice(self.items[...], z, (self.at[...], 0))
+        start = self.at[...], jnp.zeros_like(self.at[...])
+        self.items[...] = jax.lax.dynamic_update_slice(self.items[...], z, start)
         self.at[...] = (self.at[...] + len(z)) % size

@@ -21,7 +21,7 @@ from cryjax.train.checkpoint import Checkpointer
 from cryjax.train.faults import NotFiniteError
 from cryjax.train.log import MetricLog
 from cryjax.train.loop import Batches, LoopSettings, run_loop
-from cryjax.train.mesh import data_mesh, main_first, processes, replicate
+from cryjax.train.mesh import data_mesh, main_first, processes, shard_state
 from cryjax.train.optim import build_optimiser, describe_extension
 from cryjax.train.state import create, make_step
 from cryjax.train.workdir import claim
@@ -51,8 +51,8 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
     objective = build(settings, corpus, pool, start)
     tx = build_optimiser(settings.optim, settings.steps)
     graphdef, state = create(objective, tx)
-    mesh = data_mesh(settings.batch_size)
-    state = replicate(state, mesh)
+    mesh = data_mesh(settings.batch_size, settings.mesh.model)
+    state = shard_state(state, mesh)
 
     meta = describe(settings, corpus, pool, objective, start)
     checkpoints = Checkpointer(workdir, meta)
@@ -97,7 +97,7 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
         quiet=not main,
         profile=workdir / "profile" if settings.profile else None,
     )
-    step_fn = make_step(graphdef, tx, accumulate=settings.accumulate)
+    step_fn = make_step(graphdef, tx, accumulate=settings.accumulate, mesh=mesh)
     try:
         if settings.steps == 0:
             checkpoints.save(0, state, {})

@@ -59,8 +59,11 @@ def _join(like: TrainState, model: dict, others: dict) -> TrainState:
     return TrainState(others["step"], params, rest, others["opt_state"])
 
 
-def _abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+def _abstract(tree: Any, sharding: jax.sharding.Sharding | None = None) -> Any:
+    """Describes arrays without their values, each where it lies unless told otherwise."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding or x.sharding), tree
+    )
 
 
 @contextlib.contextmanager
@@ -176,8 +179,7 @@ class Checkpointer:
         step = self.latest
         if step is None:
             return state
-        sharding = jax.tree.leaves(state)[0].sharding
-        model, others = (_abstract(part, sharding) for part in _parts(state))
+        model, others = (_abstract(part) for part in _parts(state))
         restored = self._manager.restore(
             step,
             args=ocp.args.Composite(

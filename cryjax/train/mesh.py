@@ -1,24 +1,48 @@
-"""Devices and processes: the batch is split over one mesh axis, everything else replicated."""
+"""Devices and processes: a mesh of two axes over which batches and training states are split.
+
+Rows of a batch are split over both axes, so that every device has its own. Arrays of a training
+state are split over the second alone and gathered where a step uses them (ZeRO stage 3 of
+Rajbhandari et al. 2020, https://arxiv.org/abs/1910.02054), so that each of its devices holds about
+that fraction of weights, optimiser, teacher and queue.
+"""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import joblib
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from cryjax.errors import UserError
 
+DATA, MODEL = AXES = ("data", "model")  # of the mesh
+SPLIT_FROM = 1024  # elements: smaller arrays are not worth a collective
 THREADS_A_DEVICE = 2  # of XLA's pool on a CPU; eight cost a tenth of the speed
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshSettings:
+    """How devices share a training state; a run may continue with another.
+
+    Attributes:
+      model: Number of devices that one copy of weights, optimiser, teacher and queue is split over.
+    """
+
+    model: int = 1
+
+    def __post_init__(self):
+        if self.model < 1:
+            raise UserError(f"mesh.model must be at least 1, got {self.model}")
 
 
 def use_all_cores() -> None:
@@ -102,14 +126,28 @@ def require_same_everywhere(value: Any) -> None:
         )
 
 
-def data_mesh(batch_size: int) -> jax.sharding.Mesh:
-    """Makes a mesh over as many devices as divide the batch, all of them where they do."""
-    n = jax.device_count()
+def data_mesh(batch_size: int, model: int = 1, devices: Sequence[Any] | None = None) -> Mesh:
+    """Makes a mesh over as many devices as divide the batch, all of them where they do.
+
+    Args:
+      batch_size: Rows of a global batch.
+      model: Length of the second axis.
+      devices: Devices to take them from; None means all.
+
+    Raises:
+      UserError: The devices do not divide the batch, or `model` does not divide them.
+    """
+    devices = jax.devices() if devices is None else devices
+    n = len(devices)
     if jax.process_count() == 1:
-        n = max(k for k in range(1, n + 1) if batch_size % k == 0)
-    elif batch_size % n:
-        raise UserError(f"batch_size {batch_size} must divide by the {n} devices")
-    return jax.make_mesh((n,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:n])
+        n = max((k for k in range(model, n + 1, model) if batch_size % k == 0), default=0)
+    if not n or n % model or batch_size % n:
+        raise UserError(
+            f"the {len(devices)} devices must divide batch_size {batch_size}, and mesh.model "
+            f"{model} must divide them"
+        )
+    grid = np.array(devices[:n]).reshape(-1, model)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def processes() -> tuple[int, int]:
@@ -117,32 +155,75 @@ def processes() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
+def _rows(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec(AXES))
+
+
 @functools.cache
-def _gathering(mesh: jax.sharding.Mesh) -> Callable[[jax.Array], jax.Array]:
-    """Makes the program that gives every device all rows."""
-    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
+def _gathering(mesh: Mesh) -> Callable[[Any], Any]:
+    """Makes the program that gives every device the whole of every array."""
+    return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def replicate(tree: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Puts a copy of every array on every device of the mesh."""
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts a copy of every array on every device of the mesh; all processes must call it."""
+    if any(isinstance(x, jax.Array) and not x.is_fully_addressable for x in jax.tree.leaves(tree)):
+        return _gathering(mesh)(tree)
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def shard_batch(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
+def state_shardings(tree: Any, mesh: Mesh) -> Any:
+    """Says how each array of a training state is split: along its longest axis that divides.
+
+    Where no axis divides by the mesh's second one, or the array is small, every device has a copy.
+    """
+    parts = mesh.shape[MODEL]
+
+    def of(x: Any) -> NamedSharding:
+        lengths = [n if n % parts == 0 else 0 for n in x.shape]
+        if parts == 1 or x.size < SPLIT_FROM or not any(lengths):
+            return NamedSharding(mesh, PartitionSpec())
+        place = lengths.index(max(lengths))
+        return NamedSharding(mesh, PartitionSpec(*[None] * place, MODEL))
+
+    return jax.tree.map(of, tree)
+
+
+def shard_state(tree: Any, mesh: Mesh) -> Any:
+    """Splits the arrays of a fresh training state over the mesh as `state_shardings` says."""
+    return jax.device_put(tree, state_shardings(tree, mesh))
+
+
+def gathered(tree: Any, mesh: Mesh | None) -> Any:
+    """Within a compiled function: asks for the whole of every array on every device."""
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def split(tree: Any, mesh: Mesh | None) -> Any:
+    """Within a compiled function: splits arrays as `state_shardings` says."""
+    return (
+        tree
+        if mesh is None
+        else jax.lax.with_sharding_constraint(tree, state_shardings(tree, mesh))
+    )
+
+
+def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Makes the global batch, split over the mesh, from this process's rows."""
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
     return {
-        name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()
+        name: jax.make_array_from_process_local_data(_rows(mesh), rows)
+        for name, rows in batch.items()
     }
 
 
-def shard_rows(rows: np.ndarray, mesh: jax.sharding.Mesh) -> jax.Array:
+def shard_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
     """Splits rows over the mesh that every process holds whole."""
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+    return jax.make_array_from_callback(rows.shape, _rows(mesh), lambda index: rows[index])
 
 
-def gather_rows(array: jax.Array, mesh: jax.sharding.Mesh) -> np.ndarray:
+def gather_rows(array: jax.Array, mesh: Mesh) -> np.ndarray:
     """Reads a split array whole; every process of a run must call it."""
     if jax.process_count() > 1:
         array = _gathering(mesh)(array)

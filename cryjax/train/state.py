@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from cryjax.errors import UserError
+from cryjax.train.mesh import gathered, split
 from cryjax.types import Batch, Metrics, RngKey
 
 
@@ -92,6 +94,7 @@ def make_step(
     trainable: Any = nnx.Param,
     *,
     accumulate: int = 1,
+    mesh: Mesh | None = None,
 ) -> Step:
     """Builds the jitted update.
 
@@ -104,6 +107,8 @@ def make_step(
       trainable: Filter that was given to `create`.
       accumulate: Number of parts of a batch whose gradients are computed one after another and
         averaged.
+      mesh: Mesh whose second axis the state is split over by `shard_state`; None where every device
+        holds all of it.
 
     Returns:
       A function of (state, batch, key) that returns the next state and metrics; the old state's
@@ -114,11 +119,17 @@ def make_step(
         return nnx.to_pure_dict(nnx.state(objective, nnx.Not(trainable)))
 
     def loss_fn(params, rest, batch, key):
-        objective = nnx.merge(graphdef, params, rest)
+        objective = nnx.merge(graphdef, *gathered((params, rest), mesh))
         loss, metrics = objective.loss(batch, key)
         return loss, (metrics, untrained(objective))
 
-    value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+    whole = jax.value_and_grad(loss_fn, has_aux=True)
+
+    def value_and_grad(*given):
+        (loss, (metrics, rest)), grads = whole(*given)
+        rest, grads = split((rest, grads), mesh)
+        return (loss, (metrics, rest)), grads
+
     if accumulate > 1:
         value_and_grad = _in_parts(value_and_grad, accumulate)
 
@@ -135,7 +146,7 @@ def make_step(
         new = params, untrained(objective), opt_state
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, tuple(state[1:]))
         skipped = 1.0 - finite.astype(jnp.float32)
-        return TrainState(state.step + 1, *kept), {
+        return TrainState(state.step + 1, *split(kept, mesh)), {
             "loss": loss,
             "grad_norm": norm,
             "skipped": skipped,

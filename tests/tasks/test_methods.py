@@ -86,12 +86,7 @@ def losses_on(settings, n_devices, steps=3):
     graphdef, state = create(objective, tx)
     kept = {jax.tree_util.keystr(k) for k, _ in jax.tree_util.tree_leaves_with_path(state.params)}
     assert not any(word in k for k in kept for word in ("teacher", "queue", "banks", "normaliser"))
-    mesh = jax.make_mesh(
-        (n_devices,),
-        ("data",),
-        axis_types=(jax.sharding.AxisType.Auto,),
-        devices=jax.devices()[:n_devices],
-    )
+    mesh = meshes.data_mesh(n_devices, devices=jax.devices()[:n_devices])
     state, step = meshes.replicate(state, mesh), make_step(graphdef, tx)
     sampling = sampling_of(settings, corpus, pool, objective)
     batches = make_batches(corpus, pool, sampling, batch_size=8, seed=0)

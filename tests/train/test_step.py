@@ -65,12 +65,7 @@ def updates(objective, n_devices, steps=3, rate=0.05, what=None, data=None):
     tx = optax.sgd(rate, momentum=0.9)
     chosen = nnx.Param if what is None else trainable(objective, what)
     graphdef, state = create(objective, tx, chosen)
-    mesh = jax.make_mesh(
-        (n_devices,),
-        ("data",),
-        axis_types=(jax.sharding.AxisType.Auto,),
-        devices=jax.devices()[:n_devices],
-    )
+    mesh = meshes.data_mesh(n_devices, devices=jax.devices()[:n_devices])
     state, step = meshes.replicate(state, mesh), make_step(graphdef, tx, chosen)
     metrics = {}
     for _ in range(steps):
