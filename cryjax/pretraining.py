@@ -25,27 +25,15 @@ from cryjax.objectives import ObjectiveSettings, build_objective
 from cryjax.objectives.simclr import SimCLRSettings
 from cryjax.objectives.supervised import SupervisedSettings
 from cryjax.settings import differences, free, identity, to_dict
-from cryjax.spec import require_same
+from cryjax.spec import FeatureSpec, require_same
 from cryjax.train.faults import NonFinitePolicy, NotFiniteError
+from cryjax.train.log import LogSettings
 from cryjax.train.mesh import MeshSettings
 from cryjax.train.meta import CheckpointMeta, audio_hashes
 from cryjax.train.optim import OptimSettings
 
 FRAMES = 101  # of a view where neither settings nor a checkpoint say otherwise
 ON_MISMATCH = ("refuse", "allow")
-
-
-@dataclasses.dataclass(frozen=True)
-class LogSettings:
-    """What is logged during training.
-
-    Attributes:
-      every: Updates between rows of metrics.
-      tensorboard: Whether they also go to TensorBoard.
-    """
-
-    every: int = 10
-    tensorboard: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,25 +149,40 @@ def build(settings: PretrainSettings, corpus: Corpus, pool: Pool, start: Encoder
     Raises:
       UserError: Shards and checkpoint have different log-mels, or labels are needed and missing.
     """
-    spec, frames, rngs = corpus.spec, settings.windows.frames, nnx.Rngs(settings.seed)
+    spec, frames = corpus.spec, settings.windows.frames
     if start is not None:
         folder = str(corpus.sets[0].folder)
         require_same(start.spec, spec, ours_is=str(settings.init), theirs_is=folder)
     if isinstance(settings.objective, SupervisedSettings) and not corpus.classes:
         raise UserError("objective.name=supervised needs labelled folders in data.dirs")
     statistics = start.meta.statistics if start else corpus.statistics(pool.own)
+    objective = assemble(settings, spec, statistics, len(corpus.classes))
+    if start is not None:
+        _start_from(objective, start)
+    if objective.policy.step("k_mix") is not None:
+        patches = sample_patches(corpus, pool.own, frames=frames, seed=settings.seed)
+        fit_banks(objective.policy, jnp.asarray(patches), statistics, seed=settings.seed)
+    return objective
+
+
+def assemble(
+    settings: PretrainSettings, spec: FeatureSpec, statistics: tuple[float, float], classes: int
+) -> Any:
+    """Builds the objective with fresh weights, for log-mels that need not be there yet.
+
+    Args:
+      settings: Settings from `resolve`.
+      spec: Feature specification of the log-mels.
+      statistics: Mean and standard deviation of the training log-mels.
+      classes: Number of classes; 0 without labels.
+    """
+    frames, rngs = settings.windows.frames, nnx.Rngs(settings.seed)
     encoder = build_encoder(settings.encoder, spec.n_mels, rngs=rngs)
     require_fits(encoder, settings.encoder, frames, spec.n_mels)
     set_compute(encoder, settings.compute)
     patch = PatchInfo(frames, spec.n_mels, spec.log, statistics)
     policy = build_policy(settings.augment, patch)
-    objective = build_objective(settings.objective, encoder, policy, len(corpus.classes), rngs)
-    if start is not None:
-        _start_from(objective, start)
-    if policy.step("k_mix") is not None:
-        patches = sample_patches(corpus, pool.own, frames=frames, seed=settings.seed)
-        fit_banks(policy, jnp.asarray(patches), statistics, seed=settings.seed)
-    return objective
+    return build_objective(settings.objective, encoder, policy, classes, rngs)
 
 
 def _start_from(objective: Any, start: Encoder) -> None:

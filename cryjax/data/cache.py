@@ -1,5 +1,6 @@
 """Frames by clip and start: from a memory-mapped local cache, or straight from the shards."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -123,6 +124,27 @@ def _require_known(shards: ShardSet, damaged: list[int]) -> None:
             )
 
 
+def _damaged(shards: ShardSet, root: pathlib.Path) -> list[int]:
+    """Reads every record once to find the damaged ones; what was found is kept for the next start.
+
+    It holds as long as no shard has another time of change. Where it cannot be kept, every start
+    reads all records.
+    """
+    path = root / f"{shards.fingerprint[:16]}.verified.json"
+    changed_ns = [pathlib.Path(shard).stat().st_mtime_ns for shard in shards.shard_paths()]
+    about = {"fingerprint": shards.fingerprint, "changed_ns": changed_ns}
+    if path.exists():
+        known = load_json(path, "remove it, it is made again")
+        if {name: known.get(name) for name in about} == about:
+            return known["damaged"]
+    damaged = [clip for clip, mel in _records(shards) if mel is None]
+    _require_known(shards, damaged)
+    with contextlib.suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
+        save_json(path, about | {"damaged": damaged})
+    return damaged
+
+
 def _require_few(shards: ShardSet, damaged: list[int], most: float) -> None:
     if len(damaged) > most * len(shards.clips):
         raise UserError(
@@ -180,7 +202,8 @@ def open_frames(
 
     Args:
       shards: The prepared folder.
-      source: "cache" unpacks the shards into a local file on first use; "shards" never does.
+      source: "cache" unpacks the shards into a local file on first use; "shards" never does, and
+        keeps only which records are whole.
       cache_dir: Folder of all caches; None is $CRYJAX_CACHE, else a folder beside the shards.
       max_damaged_share: Largest share of damaged records that is accepted.
 
@@ -192,8 +215,7 @@ def open_frames(
         the remedy.
     """
     if source == "shards":
-        damaged = [clip for clip, mel in _records(shards) if mel is None]
-        _require_known(shards, damaged)
+        damaged = _damaged(shards, cache_root(shards, cache_dir))
         _require_few(shards, damaged, max_damaged_share)
         return ShardFrames(shards), damaged
     if source != "cache":

@@ -1,5 +1,6 @@
 """Metrics of a run: JSON lines that survive a resume, a progress line, and TensorBoard."""
 
+import dataclasses
 import json
 import math
 import os
@@ -14,6 +15,19 @@ from cryjax.files import replacing
 WIDTH = 78
 LINES = 10  # of a run, where they stay
 INSTANT_S = 0.5  # up to which a run was read from disk
+
+
+@dataclasses.dataclass(frozen=True)
+class LogSettings:
+    """What is logged during training.
+
+    Attributes:
+      every: Updates between rows of metrics.
+      tensorboard: Whether they also go to TensorBoard.
+    """
+
+    every: int = 10
+    tensorboard: bool = False
 
 
 class MetricLog:

@@ -1,6 +1,7 @@
 """Damaged shards and malformed files: counted, named, refused; never a crash."""
 
 import json
+import os
 import shutil
 
 import hypothesis
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from cryjax.data import cache
 from cryjax.data.batches import Sampling, make_batches
 from cryjax.data.cache import cache_root
 from cryjax.data.corpus import DataSettings, open_corpus
@@ -56,6 +58,19 @@ def test_a_damaged_record_is_left_out_and_its_neighbours_are_whole(make_corpus, 
     assert bad not in np.concatenate([next(stream)["index"] for _ in range(3)])
     again = open_corpus([str(folder)], DataSettings(source=source, max_damaged_share=0.2))
     assert again.damaged == corpus.damaged
+
+
+def test_shards_are_verified_once_and_again_when_they_change(make_corpus, monkeypatch):
+    folder, _ = make_corpus(lengths=(300,) * 8, labels="abababab")
+    read, original = [], cache._records
+    monkeypatch.setattr(cache, "_records", lambda shards: read.append(1) or original(shards))
+    for _ in range(2):
+        open_corpus([str(folder)], DataSettings(source="shards"))
+    assert len(read) == 1
+    shard = next(folder.glob("*.arrayrecord"))
+    os.utime(shard, ns=(0, shard.stat().st_mtime_ns + 1))
+    open_corpus([str(folder)], DataSettings(source="shards"))
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize("source", ["cache", "shards"])

@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 from policies import policy
 
+from benchmarks import scale
 from configs import simclr
 from cryjax.encoder import load
 from cryjax.errors import UserError
@@ -128,3 +129,22 @@ def test_devices_and_batch_must_divide():
         meshes.data_mesh(16, 16)
     with pytest.raises(UserError, match="at least 1"):
         meshes.MeshSettings(0)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_says_what_it_exchanges():
+    """Gradients of all weights are reduced, and split weights are gathered."""
+    rows = [scale.measured("configs/simclr.py:smoke", "laptop", 8, 1, n) for n in (1, 4)]
+    weights = 4 * 280_032  # of the VGG-like encoder, in float32
+    assert all(row["all-reduce"] > weights for row in rows)
+    assert rows[1]["all-gather"] > rows[0]["all-gather"] + 0.9 * weights
+    assert rows[1]["state"] < 0.5 * rows[0]["state"]
+    assert rows[0]["operations"] > 0
+
+
+def test_bytes_of_collectives_are_read_from_a_program():
+    text = (
+        "  %a.1 = (f32[2,3]{1,0}, /*index=1*/bf16[4]{0}) all-reduce(%x, %y), to_apply=%sum\n"
+        "  %b = f32[8]{0} all-gather(%z), dimensions={0}\n  ROOT %c = f32[9]{0} add(%p, %q)\n"
+    )
+    assert scale.collectives(text) == {"all-reduce": 32, "all-gather": 32}
