@@ -27,7 +27,7 @@ from cryjax.files import load_arrays, replacing
 from cryjax.settings import choose
 from cryjax.train.log import Countdown, MetricLog
 
-FORMAT = 1  # raised whenever the same settings give other predictions than before
+FORMAT = 2  # raised whenever the same settings give other predictions than before
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,12 +3,17 @@
 import csv
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
 
 from configs import icbhi, protocol, transfer, verify
+from cryjax.data.batches import sample_patches
 from cryjax.encoder import load
+from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.protocols.probe import Probe
 from cryjax.evaluate.task import open_tasks
 from cryjax.objectives.semi import SEMI_SUPERVISED
 from cryjax.settings import changed, from_dict, merged
@@ -280,3 +285,18 @@ def test_verification_tells_babies_apart(smoke, babies, tmp_path):
     others = changed(settings, {"pairs": str(tmp_path / "others.csv")})
     with pytest.raises(ValueError, match="no pair has both of its recordings"):
         verify_task.run(others, tmp_path / "others")
+
+
+def test_a_random_encoder_starts_at_the_loss_of_guessing(smoke):
+    """Its head was scaled by statistics that training replaces: losses began at 18,000."""
+    mode = "random_linear_bn"
+    (opened,) = open_tasks(smoke(transfer, modes=mode, **{"encoder.width": 16}))
+    protocol = PROTOCOLS[mode]
+    assert isinstance(protocol, Probe)
+    training = protocol._make_trainer(opened, protocol.training(opened).resolved(20))
+    objective = training._build(0, [1.0] * len(opened.corpus.classes))
+    frames = opened.windows.frames
+    mel = sample_patches(opened.corpus, opened.split.train, frames=frames, seed=1)[:64, None]
+    labels = jnp.zeros(len(mel), jnp.int32)
+    loss, _ = objective.loss({"mel": jnp.asarray(mel), "label": labels}, jax.random.key(0))
+    assert float(loss) < 3 * np.log(len(opened.corpus.classes))

@@ -3,12 +3,14 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from cryjax.augment import AugmentSettings, PatchInfo, build_policy
+from cryjax.data.batches import sample_patches
 from cryjax.data.windows import Windows
-from cryjax.encoder import Encoder
+from cryjax.encoder import BATCH, Encoder
 from cryjax.evaluate.embeddings import PrecomputedEncoder, embedded_corpus
 from cryjax.evaluate.protocols.base import EvaluationProtocol, Predictions
 from cryjax.evaluate.task import EvaluationTask
@@ -16,6 +18,8 @@ from cryjax.evaluate.training import Trained, Trainer, TrainingSettings
 from cryjax.objectives.supervised import Supervised
 from cryjax.settings import to_dict
 from cryjax.train.log import MetricLog
+
+BATCHES = 16  # of training patches, which say what scale features have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +90,27 @@ class Probe(EvaluationProtocol):
         return Trainer(self.rule, build, self.trains_what, settings, windows)
 
     def _standardise(self, task: EvaluationTask, encoder: Encoder, objective: Any) -> None:
-        """Brings all features to one scale, by all training windows, labelled or not.
+        """Brings all features to one scale, by training recordings, labelled or not.
 
         A fresh encoder's features are tiny, and a fixed learning rate would measure their scale.
+        Where training normalises by the statistics of batches, so do the features here: a fresh
+        encoder's running statistics are those of nothing.
         """
-        train = task.embeddings(encoder).of(0, len(task.split.train))
-        objective.head.standardise_by(jnp.asarray(train.h))
+        if self.trains_what == "head" and not self.training(task).train_mode:
+            h = jnp.asarray(task.embeddings(encoder).of(0, len(task.split.train)).h)
+        else:
+            h = _features_in_training(task, encoder)
+        objective.head.standardise_by(h)
+
+
+def _features_in_training(task: EvaluationTask, encoder: Encoder) -> jnp.ndarray:
+    """Encodes (patches, features) random training patches, each batch by its own statistics."""
+    rows, frames = task.split.train, task.windows.frames
+    patches = sample_patches(task.corpus, rows, frames=frames, seed=0)[: BATCHES * BATCH]
+    graphdef, arrays = nnx.split(encoder.network)
+    encode = jax.jit(lambda arrays, mel: nnx.merge(graphdef, arrays)(mel))
+    starts = range(0, max(1, len(patches) - len(patches) % BATCH), BATCH)
+    return jnp.concatenate([encode(arrays, patches[i : i + BATCH]) for i in starts])
 
 
 @dataclasses.dataclass(frozen=True)
