@@ -22,7 +22,7 @@ LEVELS = ("recording", "group")
 UNDEFINED = "—"
 NOTE = (
     "Per cent: mean over seeds ± standard error over seeds [95 % interval over groups]; without ± "
-    "there is one run, because every seed gives the same."
+    "there is one run: of one seed, or because every seed gives the same."
 )
 WHY_UNDEFINED = (
     f"{UNDEFINED}: not defined, because the test part holds one class (AUC) or every run diverged."
