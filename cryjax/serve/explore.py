@@ -71,12 +71,17 @@ class Explorer:
         self._thread.join(timeout=60)
 
     def map(self) -> dict[str, Any]:
-        """Returns every window's place on the first two principal components, file and times."""
+        """Returns every window's place on the first two principal components, file and times.
+
+        Files are named, and numbered by the folder that they lie in.
+        """
         flat = PCA(2).fit_transform(self._h) if len(self._h) > 2 else np.zeros((len(self._h), 2))
         low, high = flat.min(axis=0), flat.max(axis=0)
         flat = (flat - low) / np.maximum(high - low, 1e-12)
         files = sorted(set(self._paths))
         number = {name: i for i, name in enumerate(files)}
+        parents = [str(pathlib.PurePath(name).parent) for name in files]
+        folders = sorted(set(parents))
         with self._lock:
             labels = {str(row): label for row, label in self._labels.items()}
         return {
@@ -84,6 +89,7 @@ class Explorer:
             "y": np.round(flat[:, 1], 4).tolist(),
             "file": [number[name] for name in self._paths],
             "files": [pathlib.PurePath(name).name for name in files],
+            "folder": [folders.index(name) for name in parents],
             "start_s": np.round(self._start_s, 2).tolist(),
             "end_s": np.round(self._end_s, 2).tolist(),
             "labels": labels,

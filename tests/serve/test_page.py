@@ -114,6 +114,11 @@ def test_windows_are_labelled_by_keys_ranked_undone_and_exported(page, embedded)
     assert np.mean([int(text.split(".wav")[0]) % 2 == 0 for text in shown[:5]]) >= 0.8
     page.click("#like")
     until(page, "document.querySelector('#told').textContent.startsWith('the most alike')")
+    drawn = set()
+    for colour in ("file", "folder", "label"):
+        page.select_option("#colour", colour)
+        drawn.add(page.evaluate("document.querySelector('#map').toDataURL()"))
+    assert len(drawn) == 3
     shot(page, "explore")
     with page.expect_download() as found:
         page.click("#export")

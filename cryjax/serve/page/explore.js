@@ -17,11 +17,17 @@ function place(i) { // of a window, in pixels of the map
   return [10 + x[i] * (width - 20), height - 10 - y[i] * (height - 20)];
 }
 
+const kinds = { // what a colour stands for
+  label: i => state.names.indexOf(state.labels.get(i)),
+  file: i => state.map.file[i],
+  folder: i => state.map.folder[state.map.file[i]],
+};
+
 function redraw() {
   const {map} = state, canvas = at("map"), draw = canvas.getContext("2d"), {width, height} = canvas;
   draw.clearRect(0, 0, width, height);
   map.x.forEach((_, i) => {
-    const kind = at("colour").value === "file" ? map.file[i] : state.names.indexOf(state.labels.get(i));
+    const kind = kinds[at("colour").value](i);
     draw.globalAlpha = kind < 0 ? .35 : .9;
     draw.fillStyle = kind < 0 ? ink("--dim") : COLOURS[kind % COLOURS.length];
     draw.beginPath();
