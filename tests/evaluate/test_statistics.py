@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,15 +40,28 @@ def test_weighted_scores_equal_scikit_learn_with_repeated_rows(classes):
             np.testing.assert_allclose(got[name][i], want[name], rtol=1e-9, err_msg=name)
 
 
-def test_scores_are_scikit_learns():
-    scored = predictions()
-    scores, labels = scored.scores, scored.labels
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("n", [9, 60])
+def test_scores_are_scikit_learns(classes, n):
+    """With ties, classes that are never decided for, and classes that do not occur."""
+    scored = predictions(n, classes, seed=n + classes)
+    if classes == 7:
+        scored = scored.select(scored.labels != 2)
+    scores, labels, decided = scored.scores, scored.labels, scored.decisions
     got = score(scored)
-    assert got["balanced_accuracy"] == sk.balanced_accuracy_score(labels, scores.argmax(axis=1))
-    want = sk.roc_auc_score(labels, scores, multi_class="ovr", average="macro")
-    np.testing.assert_allclose(got["auc"], want)
-    assert confusion(scored).sum() == len(labels)
-    assert np.isnan(score(scored.select(labels == 0))["auc"])
+    assert got["accuracy"] == pytest.approx(sk.accuracy_score(labels, decided), rel=1e-12)
+    zero: Any = 0  # the stubs of scikit-learn know texts alone
+    want = sk.f1_score(labels, decided, average="macro", zero_division=zero)
+    assert got["macro_f1"] == pytest.approx(want, rel=1e-12)
+    there = np.unique(labels)
+    want = sk.recall_score(labels, decided, labels=there, average="macro", zero_division=zero)
+    assert got["balanced_accuracy"] == pytest.approx(want, rel=1e-12)
+    sides = [1] if classes == 2 else np.unique(labels)
+    areas = [sk.roc_auc_score(labels == c, scores[:, c]) for c in sides]
+    assert got["auc"] == pytest.approx(np.mean(areas), rel=1e-12)
+    want = sk.confusion_matrix(labels, decided, labels=np.arange(classes))
+    np.testing.assert_array_equal(confusion(scored), want)
+    assert np.isnan(score(scored.select(labels == labels[0]))["auc"])
 
 
 def test_the_group_bootstrap_equals_its_slow_statement():
