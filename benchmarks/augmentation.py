@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.timing import in_turns, machine, need, on_cores, report
+from benchmarks.timing import LIMIT, copying, in_turns, machine, need, on_cores, report
 from configs import simclr
 from cryjax.augment import PatchInfo, build_policy
 from cryjax.augment.crop import resize_boxes
@@ -80,6 +80,7 @@ def main() -> None:
     flat = [x.reshape(PATCHES, FRAMES, MELS) for x in (mel, back)]
     work = {
         "ours (jit, batch of 256)": lambda: jax.block_until_ready(jitted(key, mel, back)),
+        f"{LIMIT}copying patches and backgrounds": copying(mel, back),
         "numpy and PIL, patch by patch": lambda: [
             one_patch(image, rng, x, b) for x, b in zip(*flat, strict=True)
         ],

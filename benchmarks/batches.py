@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import in_turns, machine, need, on_cores, report
+from benchmarks.timing import LIMIT, copying, in_turns, machine, need, on_cores, report
 from cryjax.data import shards
 from cryjax.data.batches import Sampling, make_batches
 from cryjax.data.corpus import open_corpus
@@ -101,10 +101,14 @@ def main() -> None:
         def take(source: Any) -> Any:  # like a run, which keeps no batch
             return lambda: collections.deque(itertools.islice(source, BATCHES), maxlen=1)
 
+        copy = copying(np.asarray(next(stream)["mel"]))
         work = {
             "ours (frame cache, grain)": take(stream),
-            "DataLoader, array in memory": take(memory),
+            f"{LIMIT}copying the batches": lambda: collections.deque(
+                copy() for _ in range(BATCHES)
+            ),
             "DataLoader, one .npy a clip": take(files),
+            "DataLoader, array in memory": take(memory),
         }
         print(machine("numpy", "grain", "torch"))
         report("random patches", in_turns(work, 5), count=BATCH * BATCHES, unit="patches")

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from benchmarks.simclr import forward_work
 from benchmarks.timing import answer_help, in_turns, machine, need, report
 from cryjax.augment import AugmentSettings, PatchInfo, build_policy
 from cryjax.models import CNN14
@@ -41,18 +42,10 @@ def product_rate() -> float:
     return 2 * SIDE**3 * STEPS / (time.perf_counter() - started)
 
 
-def forward_work(encoder: Any) -> float:
-    """Counts floating point operations of one crop in the encoder, as XLA does."""
-    graphdef, arrays = nnx.split(encoder)
-    run = jax.jit(lambda arrays, mel: nnx.merge(graphdef, arrays)(mel))
-    analysis: Any = run.lower(arrays, jnp.zeros((1, FRAMES, MELS))).compile().cost_analysis()
-    return analysis["flops"]
-
-
 def our_steps(clips: int) -> tuple[Any, float]:
     """Makes a function that takes some steps and returns the seconds it waited for batches."""
     encoder = CNN14(MELS, rngs=nnx.Rngs(0))
-    work = forward_work(encoder)
+    work = forward_work(encoder, FRAMES, MELS)
     set_compute(encoder, ComputeSettings(dtype="bfloat16"))
     objective = SimCLR(
         encoder,

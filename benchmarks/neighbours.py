@@ -8,7 +8,7 @@ Beside scikit-learn's brute force with the cosine; the votes are compared first.
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from benchmarks.timing import in_turns, machine, on_cores, report
+from benchmarks.timing import LIMIT, in_turns, machine, on_cores, report
 from cryjax.evaluate.knn import KnnSettings, knn_shares
 from cryjax.train.mesh import use_all_cores
 
@@ -35,7 +35,7 @@ def main() -> None:
     np.testing.assert_allclose(ours(), theirs.predict_proba(queries), atol=1.01 / K)
     work = {
         "ours": ours,
-        "the matrix product alone (numpy)": lambda: queries @ bank.T,
+        f"{LIMIT}the matrix product alone": lambda: queries @ bank.T,
         "scikit-learn, brute, cosine": lambda: theirs.predict_proba(queries),
     }
     print(machine("jax", "scikit-learn"))

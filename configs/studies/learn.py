@@ -34,6 +34,11 @@ RECIPES: dict[str, Any] = {
     "batch_256": {"steps": 200, "batch_size": 256},
     "width_48": {"steps": 200, "encoder": {"name": "vgg", "width": 48}},
     "rate_0001": {"optim": {"learning_rate": 1e-3}},
+    "audio_ntt": {"steps": 800, "encoder": {"name": "audio_ntt", "width": 512}},
+    "audio_ntt_96": {
+        "encoder": {"name": "audio_ntt", "width": 512},
+        "data": {"frames": 96, "hop_frames": 48},
+    },
     "resnet18": {"steps": 200, "encoder": {"name": "resnet18", "width": 32}},
 }
 
