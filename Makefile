@@ -18,7 +18,7 @@ demo: $(READY)
 	$(BIN)/python -m cryjax.main --config=configs/suite.py:demo --workdir=runs/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist=worksteal
+	$(BIN)/python -m pytest -n 2 --dist=worksteal $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

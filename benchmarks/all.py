@@ -4,8 +4,8 @@
 
 RECORDINGS is a folder with esc10, esc50 and donateacry, for the rows that read real files; names
 choose rows. Every row states what bounds it on this processor, measured in turns with it, as a
-share: 50 % is half of what could be. Results are kept in docs/benchmarks/<processor>.json, and the table in
-docs/benchmarks.md is written anew from all files there.
+share: 50 % is half of what could be. Results are kept in docs/benchmarks/<processor>.json, and the
+table in docs/benchmarks.md is written anew from all files there.
 """
 
 import json
