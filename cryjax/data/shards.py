@@ -121,7 +121,10 @@ class ShardSet:
         names = {clip.split for clip in self.clips} - {LEFT_OUT}
         if unknown := [name for name in splits if name not in names and name != "*"]:
             there = ", ".join(sorted(names))
-            raise UserError(f"{self.folder}: no split {unknown}; there are {there}")
+            raise UserError(
+                f"{self.folder}: no split {unknown}; there are {there}: name some of them in "
+                "config.data.splits, for an evaluation in data.folds or data.train, val and test"
+            )
         wanted = names if "*" in splits else set(splits)
         return np.array([i for i, clip in enumerate(self.clips) if clip.split in wanted], int)
 
