@@ -203,11 +203,9 @@ def gathered(tree: Any, mesh: Mesh | None) -> Any:
 
 def split(tree: Any, mesh: Mesh | None) -> Any:
     """Within a compiled function: splits arrays as `state_shardings` says."""
-    return (
-        tree
-        if mesh is None
-        else jax.lax.with_sharding_constraint(tree, state_shardings(tree, mesh))
-    )
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, state_shardings(tree, mesh))
 
 
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
