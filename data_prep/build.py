@@ -271,6 +271,7 @@ def finish(plan: Plan, *, max_bad_share: float) -> dict:
         if path.stem not in {pathlib.PurePath(plan.name(n)).stem for n in range(plan.n_shards)}:
             path.unlink()
     manifest = {
+        **plan.about,
         "schema": shards.VERSION,
         "plan": plan.fingerprint,
         "spec": plan.spec.to_json(),
@@ -280,7 +281,6 @@ def finish(plan: Plan, *, max_bad_share: float) -> dict:
         "quarantined": len(bad),
         "split_rule": splits.rule,
         "notes": splits.notes,
-        **plan.about,
     }
     clips = shards.load_manifest(plan.out / "clips.csv")
     frames = np.array([int(clip.extra["frames"]) for clip in clips])

@@ -139,7 +139,7 @@ def make_plan(recipe: CorpusRecipe, source: str | None, out: pathlib.Path, optio
         "licence": recipe.licence,
         "group": group,
         "label": options.label,
-        **({"classes": options.classes} if options.classes else {}),
+        **({"kept_classes": options.classes} if options.classes else {}),
         "seed": options.seed,
     }
     return Plan(

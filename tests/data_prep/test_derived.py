@@ -7,7 +7,9 @@ import pytest
 
 from cryjax.audio import decode
 from cryjax.data.leaks import audit
+from cryjax.data.shards import load_shards
 from data_prep import CORPORA, derived
+from data_prep.main import prepare
 from data_prep.plan import Options, make_plan
 
 
@@ -67,3 +69,13 @@ def test_classes_can_be_kept_or_left_out(recordings, tmp_path):
     for chosen, reason in (("breathin", "no breathin; there are"), ("-dog,cat", "either name")):
         with pytest.raises(ValueError, match=reason):
             make_plan(recipe, source, tmp_path, Options(classes=chosen))
+
+
+def test_a_corpus_of_some_classes_can_be_opened(prepared, tmp_path):
+    """The flag's text took the place of the manifest's classes, and nothing could open it."""
+    table = str(prepared.parent / "clips.csv")
+    prepare("csv", table, str(tmp_path / "out"), split="holdout", workers=0, classes="tone")
+    found = load_shards(tmp_path / "out")
+    assert found.classes == ["tone"]
+    assert found.info["kept_classes"] == "tone"
+    assert len(found.clips) == 18
