@@ -159,17 +159,21 @@ def _rows(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
+def _whole(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
 @functools.cache
 def _gathering(mesh: Mesh) -> Callable[[Any], Any]:
     """Makes the program that gives every device the whole of every array."""
-    return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))
+    return jax.jit(lambda tree: tree, out_shardings=_whole(mesh))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts a copy of every array on every device of the mesh; all processes must call it."""
     if any(isinstance(x, jax.Array) and not x.is_fully_addressable for x in jax.tree.leaves(tree)):
         return _gathering(mesh)(tree)
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return jax.device_put(tree, _whole(mesh))
 
 
 def state_shardings(tree: Any, mesh: Mesh) -> Any:
@@ -182,7 +186,7 @@ def state_shardings(tree: Any, mesh: Mesh) -> Any:
     def of(x: Any) -> NamedSharding:
         lengths = [n if n % parts == 0 else 0 for n in x.shape]
         if parts == 1 or x.size < SPLIT_FROM or not any(lengths):
-            return NamedSharding(mesh, PartitionSpec())
+            return _whole(mesh)
         place = lengths.index(max(lengths))
         return NamedSharding(mesh, PartitionSpec(*[None] * place, MODEL))
 
@@ -198,7 +202,7 @@ def gathered(tree: Any, mesh: Mesh | None) -> Any:
     """Within a compiled function: asks for the whole of every array on every device."""
     if mesh is None:
         return tree
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))
+    return jax.lax.with_sharding_constraint(tree, _whole(mesh))
 
 
 def split(tree: Any, mesh: Mesh | None) -> Any:

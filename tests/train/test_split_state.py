@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from double import in_float64
 from flax import nnx
 from policies import policy
 
@@ -16,7 +17,7 @@ from configs import simclr
 from cryjax.encoder import load
 from cryjax.errors import UserError
 from cryjax.models import CNN14, AudioNTT
-from cryjax.models.compute import DTYPES, ComputeSettings, set_compute
+from cryjax.models.compute import DTYPES
 from cryjax.models.heads import ProjectorSettings
 from cryjax.objectives import SLICER, SimCLR
 from cryjax.objectives.simclr import SimCLRSettings
@@ -43,14 +44,6 @@ def slicer_on_audio_ntt():
 
 
 OBJECTIVES = {"simclr": simclr_on_cnn14, "slicer": slicer_on_audio_ntt}
-
-
-def in_float64(objective):
-    graphdef, state = nnx.split(objective)
-    wide = jax.tree.map(lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x, state)
-    objective = nnx.merge(graphdef, wide)
-    set_compute(objective, ComputeSettings(dtype="float64"))
-    return objective
 
 
 def updated(objective, model, steps=2):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from double import in_float64
 from flax import nnx
 from policies import policy as build_policy
 from torch_names import fill, ours, vgg_names
@@ -46,14 +47,6 @@ def simclr(policy=None, encoder=None, **kwargs):
     encoder = encoder or VGGLike(32, width=4, rngs=rngs)
     settings = SimCLRSettings(projector=ProjectorSettings(hidden=16, dim=8), **kwargs)
     return SimCLR(encoder, policy or build_policy(POLICY), settings, rngs=rngs)
-
-
-def in_float64(objective):
-    graphdef, state = nnx.split(objective)
-    wide = jax.tree.map(lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x, state)
-    objective = nnx.merge(graphdef, wide)
-    set_compute(objective, ComputeSettings(dtype="float64"))
-    return objective
 
 
 def batch(n=16, views=2, frames=40, mels=32):

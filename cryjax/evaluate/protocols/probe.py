@@ -1,6 +1,7 @@
 """Probes: a classifier on an encoder that is frozen, adapted in its norms, or trained whole."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -108,9 +109,13 @@ def _features_in_training(task: EvaluationTask, encoder: Encoder) -> jnp.ndarray
     rows, frames = task.split.train, task.windows.frames
     patches = sample_patches(task.corpus, rows, frames=frames, seed=0)[: BATCHES * BATCH]
     graphdef, arrays = nnx.split(encoder.network)
-    encode = jax.jit(lambda arrays, mel: nnx.merge(graphdef, arrays)(mel))
     starts = range(0, max(1, len(patches) - len(patches) % BATCH), BATCH)
-    return jnp.concatenate([encode(arrays, patches[i : i + BATCH]) for i in starts])
+    return jnp.concatenate([_encode(graphdef, arrays, patches[i : i + BATCH]) for i in starts])
+
+
+@functools.partial(jax.jit, static_argnums=0)  # compiled once for all seeds and folds
+def _encode(graphdef: Any, arrays: Any, mel: jnp.ndarray) -> jnp.ndarray:
+    return nnx.merge(graphdef, arrays)(mel)
 
 
 @dataclasses.dataclass(frozen=True)
