@@ -25,8 +25,8 @@ SPEC_AUGMENT = {
 # candidates for the laptop's recipe, each about a quarter of an hour of two cores
 RECIPES: dict[str, Any] = {
     "random": {},
-    "base": {},
-    "temperature_01": {"objective": {"name": "simclr", "temperature": 0.1}},
+    "temperature_02": {"objective": {"name": "simclr", "temperature": 0.2}},
+    "temperature_01": {},
     "spec_augment": {"augment": SPEC_AUGMENT},
     "crop_04": {"augment": {"random_resized_crop": {"scale": (0.4, 1.0)}}},
     "frames_64": {"steps": 300, "data": {"frames": 64, "hop_frames": 32}},
@@ -39,7 +39,13 @@ RECIPES: dict[str, Any] = {
         "encoder": {"name": "audio_ntt", "width": 512},
         "data": {"frames": 96, "hop_frames": 48},
     },
-    "resnet18": {"steps": 200, "encoder": {"name": "resnet18", "width": 32}},
+    "resnet18": {"steps": 1200, "encoder": {"name": "resnet18", "width": 32}},
+    "resnet18_96": {
+        "steps": 800,
+        "encoder": {"name": "resnet18", "width": 32},
+        "data": {"frames": 96, "hop_frames": 48},
+    },
+    "width_16": {"steps": 900, "encoder": {"name": "vgg", "width": 16}},
 }
 
 

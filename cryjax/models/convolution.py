@@ -8,6 +8,7 @@ it); elsewhere XLA's own convolution is used throughout.
 
 import contextlib
 import contextvars
+import functools
 import math
 from collections.abc import Iterator
 
@@ -50,28 +51,37 @@ def _patches(x: Image, size: int, stride: int) -> Float[Array, "batch new_high n
 def _kernel_gradient(
     x: Image, grad: Float[Array, "batch new_high new_wide out"], size: int, stride: int
 ) -> Kernel:
-    """Sums patches^T grad over images, one image at a time so that patches stay in the cache.
+    """Sums patches times grad over images, one image and one row of the kernel at a time.
 
-    The batch is cut by device first, because a scan over a sharded axis would gather it. Of patches
-    and grad the narrower is transposed, because XLA copies what it transposes.
+    Patches of one row of the kernel are those of the others from another row of the image on, and
+    stay in the cache. The batch is cut by device first, because a loop over a sharded axis would
+    gather it.
     """
-    n_patch, n_out = size * size * x.shape[-1], grad.shape[-1]
-    thin, shards = n_patch < n_out, math.gcd(len(x), jax.device_count())
-    x, grad = (a.reshape(shards, -1, 1, *a.shape[1:]) for a in (x, grad))
+    pad, n_in, (high, wide, n_out) = size // 2, x.shape[-1], grad.shape[1:]
+    shards = math.gcd(len(x), jax.device_count())
+    x, grad = (a.reshape(shards, -1, *a.shape[1:]) for a in (x, grad))
+    rows, columns = stride * (high - 1) + 1, stride * (wide - 1) + 1
+    contract = functools.partial(
+        jax.lax.dot_general,
+        dimension_numbers=(((1,), (1,)), ((0,), (0,))),
+        preferred_element_type=jnp.float32,
+    )
 
-    def add(total, image_and_grad):
-        image, g = image_and_grad
-        patches = _patches(image, size, stride)
-        patches, g = patches.reshape(-1, patches.shape[-1]), g.reshape(-1, g.shape[-1])
-        left, right = (patches, g) if thin else (g, patches)
-        return total + jnp.matmul(left.T, right, preferred_element_type=total.dtype), None
+    def add(i, total):
+        image, g = (jax.lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, grad))
+        image = jnp.pad(image, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        shifts = [image[:, :, j : j + columns : stride] for j in range(size)]
+        patches = jnp.concatenate(shifts, axis=-1)
+        g, products = g.reshape(shards, -1, n_out), []
+        for j in range(size):
+            row = patches[:, j : j + rows : stride].reshape(shards, -1, size * n_in)
+            products.append(contract(row, g) if thin else contract(g, row))
+        return total + jnp.stack(products, axis=1)
 
-    def one_shard(x, grad):
-        zero = jnp.zeros((n_patch, n_out) if thin else (n_out, n_patch))  # summed in float32
-        return jax.lax.scan(add, zero, (x, grad))[0]
-
-    total = jax.vmap(one_shard)(x, grad).sum(axis=0).astype(x.dtype)
-    return (total if thin else total.T).reshape(size, size, x.shape[-1], n_out)
+    thin = size * n_in < n_out  # the narrower operand of a product is transposed
+    zero = jnp.zeros((shards, size, *((size * n_in, n_out) if thin else (n_out, size * n_in))))
+    total = jax.lax.fori_loop(0, x.shape[1], add, zero).sum(axis=0).astype(x.dtype)
+    return (total if thin else total.swapaxes(1, 2)).reshape(size, size, n_in, n_out)
 
 
 def _is_small(x: Image, kernel: Kernel, stride: int) -> bool:
