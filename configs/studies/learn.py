@@ -58,7 +58,10 @@ def _recipes() -> StudySettings:
         seeds=1,
         pretrain=merged(laptop.PRETRAIN, {"steps": 400, "data": {"frames": 48}}),
         encoders=RECIPES,
-        transfer=merged(shared.TRANSFER, {"data": {"frames": None, "hop_frames": None}}),
+        transfer=merged(
+            shared.TRANSFER,
+            {"data": {"frames": None, "hop_frames": None}, "augment": {"order": "normalise"}},
+        ),
         tasks={"esc50": {"data": {"dirs": "esc50"}}},
         home="esc50",
         modes=("knn", "logistic", "linear"),
