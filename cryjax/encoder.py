@@ -28,6 +28,7 @@ from cryjax.train.meta import CheckpointMeta
 
 Forward = Callable[[Any, jax.Array], jax.Array]
 BATCH = 64  # windows that are encoded together
+PROGRAMS = 16  # compiled functions that are kept, for other weights of the same structure
 QUEUED = 2  # batches that the host may be ahead of the device
 
 
@@ -140,7 +141,7 @@ class Encoder:
 
     @functools.cached_property
     def _forward(self) -> tuple[Forward, Any]:
-        return make_forward(self.network, lambda m, mel: m(mel))
+        return make_forward(self.network)
 
 
 class _Projected(nnx.Module):
@@ -219,23 +220,30 @@ def normaliser_of(meta: CheckpointMeta) -> Any:
     return build_normaliser(NormaliseSettings(meta.normalise), meta.statistics, evaluating=True)
 
 
-def make_forward(model: Any, apply: Callable[[Any, jax.Array], jax.Array]) -> tuple[Forward, Any]:
-    """Compiles `apply(model, mel)` in evaluation mode.
+def _call(model: Any, mel: jax.Array) -> jax.Array:
+    return model(mel)
+
+
+def make_forward(
+    model: Any, apply: Callable[[Any, jax.Array], jax.Array] = _call
+) -> tuple[Forward, Any]:
+    """Compiles `apply(model, mel)` in evaluation mode, once for all models of one structure.
 
     Args:
       model: A module; its running statistics are used.
-      apply: Function of the module and of (batch, time, mel), such as `lambda m, mel: m(mel)`.
+      apply: Function of the module and of (batch, time, mel), by default the module's own call. It
+        should be the same function at every call: a new one is compiled anew.
 
     Returns:
       The compiled function of (arrays, mel), and the model's arrays.
     """
     graphdef, arrays = nnx.split(in_eval_mode(model))
+    return _forward_of(graphdef, apply), nnx.to_pure_dict(arrays)
 
-    @jax.jit
-    def forward(arrays, mel):
-        return apply(nnx.merge(graphdef, arrays), mel.astype(jnp.float32))
 
-    return forward, nnx.to_pure_dict(arrays)
+@functools.lru_cache(maxsize=PROGRAMS)
+def _forward_of(graphdef: Any, apply: Callable[[Any, jax.Array], jax.Array]) -> Forward:
+    return jax.jit(lambda arrays, mel: apply(nnx.merge(graphdef, arrays), mel.astype(jnp.float32)))
 
 
 def over_windows(

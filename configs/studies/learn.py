@@ -26,13 +26,13 @@ SPEC_AUGMENT = {
 RECIPES: dict[str, Any] = {
     "random": {},
     "temperature_02": {"objective": {"name": "simclr", "temperature": 0.2}},
-    "temperature_01": {},
+    "base": {},
     "spec_augment": {"augment": SPEC_AUGMENT},
     "crop_04": {"augment": {"random_resized_crop": {"scale": (0.4, 1.0)}}},
-    "frames_64": {"steps": 300, "data": {"frames": 64, "hop_frames": 32}},
-    "frames_32": {"steps": 600, "data": {"frames": 32, "hop_frames": 16}},
-    "batch_256": {"steps": 200, "batch_size": 256},
-    "width_48": {"steps": 200, "encoder": {"name": "vgg", "width": 48}},
+    "frames_64": {"steps": 680, "data": {"frames": 64, "hop_frames": 32}},
+    "frames_32": {"steps": 1350, "data": {"frames": 32, "hop_frames": 16}},
+    "batch_256": {"steps": 450, "batch_size": 256},
+    "width_32": {"steps": 400, "encoder": {"name": "vgg", "width": 32}},
     "rate_0001": {"optim": {"learning_rate": 1e-3}},
     "audio_ntt": {"steps": 800, "encoder": {"name": "audio_ntt", "width": 512}},
     "audio_ntt_96": {
@@ -45,7 +45,6 @@ RECIPES: dict[str, Any] = {
         "encoder": {"name": "resnet18", "width": 32},
         "data": {"frames": 96, "hop_frames": 48},
     },
-    "width_16": {"steps": 900, "encoder": {"name": "vgg", "width": 16}},
 }
 
 
@@ -56,7 +55,7 @@ def _recipes() -> StudySettings:
         corpora=shared.corpora("esc50"),
         folds=("fold4",),
         seeds=1,
-        pretrain=merged(laptop.PRETRAIN, {"steps": 400, "data": {"frames": 48}}),
+        pretrain=merged(laptop.PRETRAIN, {"steps": 900, "data": {"frames": 48}}),
         encoders=RECIPES,
         transfer=merged(
             shared.TRANSFER,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from configs import laptop
+from cryjax.settings import merged
 
 # name -> how it is prepared from the recordings; `source` lies below config.recordings
 CORPORA: dict[str, dict[str, str]] = {
@@ -28,6 +29,8 @@ CORPORA: dict[str, dict[str, str]] = {
     "injury": {"corpus": "semi_synthetic_injury", "source": "donateacry"},
     "fsdd": {"corpus": "fsdd", "source": "fsdd"},
 }
+# of side tables: a sixth of the updates, four minutes of two cores
+SHORT: dict[str, Any] = merged(laptop.PRETRAIN, {"steps": 400})
 # phone recordings hold nothing above 4 kHz: beside others, bandwidth would tell them apart
 NARROW = f"{laptop.SPEC},f_max_hz=3800"
 TRANSFER: dict[str, Any] = {
@@ -39,9 +42,9 @@ TRANSFER: dict[str, Any] = {
     },
     "probe": {
         "linear": {"steps": 1000, "batch_size": 128},
-        "linear_bn": {"steps": 600, "batch_size": 64},
-        "finetune": {"steps": 1000, "batch_size": 64},
-        "scratch": {"steps": 3000, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
+        "linear_bn": {"steps": 300, "batch_size": 64},
+        "finetune": {"steps": 600, "batch_size": 64},
+        "scratch": {"steps": 1500, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
     },
 }
 # validation chooses for each protocol: frozen probes rather see recordings as they are

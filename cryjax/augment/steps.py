@@ -41,20 +41,20 @@ class PerPatch(nnx.Module):
     """Lifts a pure function `f(key, mel, **settings)` of (batch, time, mel) to views."""
 
     def __init__(self, function: Callable[..., Any], **settings: Any):
-        self.function, self.settings = function, settings
+        self.function, self.settings = function, tuple(settings.items())  # hashable
 
     def __call__(self, key: RngKey, views: Views, context: Context) -> Views:
         """Applies the function to every view on its own."""
         del context
         flat = views.reshape(-1, *views.shape[2:])
-        return self.function(key, flat, **self.settings).reshape(views.shape)
+        return self.function(key, flat, **dict(self.settings)).reshape(views.shape)
 
 
 class MixBack(nnx.Module):
     """Mixes the context's backgrounds into the views; see `cryjax.augment.mix.mix_back`."""
 
     def __init__(self, function: Callable[..., Any], **settings: Any):
-        self.function, self.settings = function, settings
+        self.function, self.settings = function, tuple(settings.items())  # hashable
 
     def __call__(self, key: RngKey, views: Views, context: Context) -> Views:
         """Mixes; a clip's views share the weight, each has its own background."""
@@ -63,7 +63,7 @@ class MixBack(nnx.Module):
                 "mix_back needs views of other clips: Sampling(backgrounds='own'); take it out of "
                 "augment.order where there are none"
             )
-        return self.function(key, views, context.backgrounds, **self.settings)
+        return self.function(key, views, context.backgrounds, **dict(self.settings))
 
 
 class Normalise(nnx.Module):

@@ -41,7 +41,7 @@ class HearModel(_module()):
         self.encoder = encoder
         self.sample_rate = encoder.spec.sample_rate_hz
         self.scene_embedding_size = self.timestamp_embedding_size = encoder.features
-        self._forward = make_forward(encoder.network, lambda m, mel: m(mel))
+        self._forward = make_forward(encoder.network)
 
     def windows_of(self, wave: np.ndarray, hop_frames: int) -> np.ndarray:
         """Embeds (samples,) audio by windows of the encoder's length, `hop_frames` apart."""

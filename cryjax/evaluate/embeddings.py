@@ -45,7 +45,7 @@ def embed(encoder: Encoder, corpus: Corpus, rows: np.ndarray, windows: Windows) 
     Raises:
       UserError: One of them is not finite.
     """
-    forward, arrays = make_forward(encoder.network, lambda m, mel: m(mel))
+    forward, arrays = make_forward(encoder.network)
     lengths = corpus.lengths[rows]
     made = Embeddings(*over_windows(forward, arrays, corpus.frames, rows, lengths, windows))
     finite = np.isfinite(made.h).all(axis=1)

@@ -37,6 +37,14 @@ class MonitorSettings(KnnSettings):
             raise UserError(f"knn.bank must be one of {', '.join(BANKS)}, got {self.bank!r}")
 
 
+def _h(model: Any, mel: Any) -> Any:
+    return model.encoder(model.policy.normalise(mel))
+
+
+def _z(model: Any, mel: Any) -> Any:
+    return model.projector(_h(model, mel))
+
+
 def make_monitor(
     settings: MonitorSettings,
     corpus: Corpus,
@@ -70,11 +78,7 @@ def make_monitor(
     if settings.features == "z" and project is None:
         raise UserError("knn.features=z needs an objective with a projector")
 
-    def represent(model: Any, mel: Any) -> Any:
-        h = model.encoder(model.policy.normalise(mel))
-        return h if settings.features == "h" else model.projector(h)
-
-    forward, _ = make_forward(objective, represent)
+    forward, _ = make_forward(objective, _h if settings.features == "h" else _z)
     first = 0 if within else len(bank)
 
     def evaluate(state: TrainState) -> dict[str, float]:

@@ -112,7 +112,6 @@ class EvaluationTask:
       pretrained: The encoder of the checkpoint; None without one.
       windows: How recordings are cut.
       cache: Embeddings in memory, by what they are of.
-      trainers: Compiled trainers, by protocol and settings.
     """
 
     settings: EvaluationSettings
@@ -122,7 +121,6 @@ class EvaluationTask:
     pretrained: Encoder | None
     windows: Windows
     cache: dict[tuple, Embeddings] = dataclasses.field(default_factory=dict)
-    trainers: dict[tuple, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def normalise(self) -> str:

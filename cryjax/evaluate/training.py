@@ -1,6 +1,7 @@
 """Training on labels for evaluation: one step, one loop, a step chosen on validation."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from cryjax.data.corpus import Corpus
 from cryjax.data.parts import Split
 from cryjax.data.pool import Pool
 from cryjax.data.windows import Windows
-from cryjax.encoder import Forward, make_forward, over_windows
+from cryjax.encoder import PROGRAMS, make_forward, over_windows
 from cryjax.errors import UserError
 from cryjax.evaluate.metrics import NAMES, log_loss, score
 from cryjax.evaluate.scoring import Scored, average_over, softmax
@@ -22,7 +23,7 @@ from cryjax.train.log import MetricLog
 from cryjax.train.loop import Batches, LoopSettings, run_loop
 from cryjax.train.mesh import data_mesh, replicate
 from cryjax.train.optim import OptimSettings, build_optimiser
-from cryjax.train.state import TrainState, create, make_step, merge_trees
+from cryjax.train.state import Step, TrainState, create, make_step, merge_trees
 from cryjax.train.variables import trainable
 
 BALANCE = ("sampling", "loss", "none")
@@ -136,8 +137,17 @@ def class_weights(labels: np.ndarray, classes: int, balance: str) -> list[float]
     return (len(labels) / (classes * counts)).tolist()
 
 
+def _logits(objective: Any, mel: jax.Array) -> jax.Array:
+    return objective.logits(mel)
+
+
+@functools.lru_cache(maxsize=PROGRAMS)
+def _step_of(graphdef: Any, chosen: Any, optim: OptimSettings, steps: int) -> Step:
+    return make_step(graphdef, build_optimiser(optim, steps), chosen)
+
+
 class Trainer:
-    """Trains one kind of network on labels; what is compiled serves all seeds.
+    """Trains one kind of network on labels; what is compiled serves all seeds, folds and tasks.
 
     Args:
       name: Name shown in the progress line.
@@ -163,11 +173,11 @@ class Trainer:
         self._build, self._what = build, what
         self._unlabelled, self._drawn = unlabelled or (np.zeros(0, int), 0)
         self._tx = build_optimiser(settings.optim, settings.steps)
-        self._compiled: tuple[Any, Forward] | None = None
+        self._programs: Any = None
         self._graphdef: Any = None
 
     def _start(self, seed: int, corpus: Corpus, split: Split) -> TrainState:
-        """Makes a fresh state; step and forward pass are compiled once."""
+        """Makes a fresh state; step and forward pass are compiled once for all of its structure."""
         labels = corpus.labels[split.train]
         weights = class_weights(labels, len(corpus.classes), self.settings.balance)
         objective = self._build(seed, weights)
@@ -175,19 +185,17 @@ class Trainer:
             objective = in_eval_mode(objective)
         chosen = trainable(objective, self._what)
         self._graphdef, state = create(objective, self._tx, chosen)
-        if self._compiled is None:
-            forward, _ = make_forward(objective, lambda m, mel: m.logits(mel))
-            self._compiled = make_step(self._graphdef, self._tx, chosen), forward
+        step = _step_of(self._graphdef, chosen, self.settings.optim, self.settings.steps)
+        self._programs = step, make_forward(objective, _logits)[0]
         self._policy = objective.policy
         return state
 
     def predict(self, arrays: Any, corpus: Corpus, rows: np.ndarray) -> np.ndarray:
         """Computes (clips, classes) probabilities, averaged over a clip's windows."""
-        assert self._compiled is not None
         if not len(rows):
             return np.zeros((0, len(corpus.classes)))
         logits, owner = over_windows(
-            self._compiled[1], arrays, corpus.frames, rows, corpus.lengths[rows], self.windows
+            self._programs[1], arrays, corpus.frames, rows, corpus.lengths[rows], self.windows
         )
         return average_over(softmax(logits), owner, len(rows))
 
@@ -236,9 +244,9 @@ class Trainer:
             log_every=min(50, eval_every),
             eval_every=eval_every,
         )
-        assert self._compiled is not None
-        step = self._compiled[0]
-        run_loop(replicate(state, mesh), step, batches, jax.random.key(seed), mesh, loop)
+        run_loop(
+            replicate(state, mesh), self._programs[0], batches, jax.random.key(seed), mesh, loop
+        )
         return chooser.trained(self._graphdef, np.zeros(0, int) if extra is None else extra)
 
 

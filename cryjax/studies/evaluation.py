@@ -80,9 +80,9 @@ class Choices:
 
 
 def _changed(task: EvaluationTask, changes: dict[str, Any]) -> EvaluationTask:
-    """Returns a task with other settings; nothing that was compiled for the old ones is kept."""
+    """Returns a task with other settings."""
     settings = changed(task.settings, changes, "config.tuned")
-    return dataclasses.replace(task, settings=settings, trainers={})
+    return dataclasses.replace(task, settings=settings)
 
 
 def evaluate_part(

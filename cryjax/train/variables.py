@@ -1,11 +1,22 @@
 """Arrays of a model: which an update may change, their names and shapes."""
 
+import dataclasses
 from typing import Any
 
 import jax
 from flax import nnx
 
 TRAINABLE = ("head", "head_and_norms", "all")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Within:
+    """A filter of variables that lie directly in given modules; equal filters compare equal."""
+
+    modules: frozenset
+
+    def __call__(self, path: Any, _: Any) -> bool:
+        return tuple(path[:-1]) in self.modules
 
 
 def trainable(model: nnx.Module, what: str) -> Any:
@@ -21,8 +32,7 @@ def trainable(model: nnx.Module, what: str) -> Any:
         return nnx.All(nnx.Param, head)
     if what == "head_and_norms":
         norms = {path for path, m in nnx.iter_modules(model) if isinstance(m, nnx.BatchNorm)}
-        in_norm = lambda path, _: tuple(path[:-1]) in norms  # noqa: E731
-        return nnx.All(nnx.Param, nnx.Any(head, in_norm))
+        return nnx.All(nnx.Param, nnx.Any(head, _Within(frozenset(norms))))
     if what == "all":
         return nnx.Param
     raise ValueError(f"what must be one of {', '.join(TRAINABLE)}, got {what!r}")

@@ -1,7 +1,9 @@
 """Few labels, the sources' protocols, the practical, verification: each through its config."""
 
 import csv
+import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ import soundfile
 from configs import icbhi, protocol, transfer, verify
 from cryjax.data.batches import sample_patches
 from cryjax.encoder import load
+from cryjax.evaluate import training
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.protocols.probe import Probe
 from cryjax.evaluate.task import open_tasks
@@ -55,6 +58,24 @@ def test_every_semi_supervised_mode_runs_and_is_evaluated(smoke, tmp_path):
         rows = load_metrics(tmp_path / "curves" / f"{mode}-seed0")
         assert any("val_loss" in row for row in rows)
         assert ("unsupervised" in rows[0]) == (mode != "self_training")
+
+
+@pytest.mark.parametrize("mode", [*METHODS, "linear", "linear_bn", "finetune", "scratch"])
+def test_all_seeds_and_folds_share_one_compiled_step(smoke, trained, monkeypatch, mode):
+    made, make_step = [], training.make_step
+    monkeypatch.setattr(training, "make_step", lambda *a: made.append(mode) or make_step(*a))
+    training._step_of.cache_clear()
+    order = "mix_back,random_resized_crop,spec_augment,compress,gaussian_noise,normalise"
+    settings = few(smoke, checkpoint=str(trained), **{"augment.order": order})
+    (opened,) = open_tasks(settings)
+    parts = opened.split
+    other = dataclasses.replace(parts, train=parts.val, val=parts.train)
+    for seed, split in enumerate((parts, other)):
+        task = dataclasses.replace(opened, split=split)
+        protocol: Any = PROTOCOLS[mode]
+        protocol.trainer(task, seed)._start(seed, task.hidden(seed), task.labelled(seed))
+    assert made == [mode]
+    training._step_of.cache_clear()
 
 
 def test_a_pi_model_without_anything_random_is_refused(smoke, tmp_path):

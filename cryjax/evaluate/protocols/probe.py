@@ -71,8 +71,9 @@ class Probe(EvaluationProtocol):
         return predictions(task, trainer.fit(seed, corpus, task.labelled(seed), log=log))
 
     def trainer(self, task: EvaluationTask, seed: int) -> Trainer:
-        """Makes what trains, or takes that of an earlier seed: it is compiled once."""
-        return trainer_of(self, task, seed, self._make_trainer)
+        """Makes what trains; programs of equal networks are compiled once."""
+        settings = self.training(task).resolved(len(task.labelled(seed).train))
+        return self._make_trainer(task, settings)
 
     def _make_trainer(self, task: EvaluationTask, settings: TrainingSettings) -> Trainer:
         precomputed = self.is_precomputed(task)
@@ -124,15 +125,6 @@ class FromScratch(Probe):
 
     def _standardise(self, task: EvaluationTask, encoder: Encoder, objective: Any) -> None:
         """Leaves the head: statistics of fresh batch normalisation say nothing about features."""
-
-
-def trainer_of(protocol: Any, task: EvaluationTask, seed: int, make: Any) -> Trainer:
-    """Returns the trainer of a protocol on a task, made once for all seeds of equal length."""
-    settings = protocol.training(task).resolved(len(task.labelled(seed).train))
-    key = (protocol, settings, task.windows)
-    if key not in task.trainers:
-        task.trainers[key] = make(task, settings)
-    return task.trainers[key]
 
 
 def predictions(task: EvaluationTask, trained: Trained) -> Predictions:
