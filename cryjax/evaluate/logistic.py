@@ -1,11 +1,13 @@
-"""Many logistic regressions at once: all seeds, label fractions and strengths in one program.
+"""Logistic regressions of many seeds, label fractions and strengths on the same embeddings.
 
-Features are rotated to their principal components, which the penalty does not notice: there they
-are uncorrelated, and `cryjax.evaluate.lbfgs` takes, on embeddings of real recordings, less than
-half of the iterations.
+Each is fitted on its own rows alone, rotated to their principal components, which the penalty does
+not notice: there features are uncorrelated, `cryjax.evaluate.lbfgs` takes, on embeddings of real
+recordings, less than half of the iterations, and few rows have few components. Rows and components
+are padded to few sizes, for each of which one program is compiled.
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -15,7 +17,7 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 from cryjax.errors import UserError
-from cryjax.evaluate.lbfgs import Bias, Weight, fit
+from cryjax.evaluate.lbfgs import fit
 from cryjax.evaluate.metrics import NAMES
 
 
@@ -63,27 +65,59 @@ class Fits(NamedTuple):
 
 
 @jax.jit
-def _probabilities(weight: Weight, bias: Bias, x: Float[Array, "rows features"]) -> Array:
+def _probabilities(
+    weight: Float[Array, "features fits classes"],
+    bias: Float[Array, "fits classes"],
+    x: Float[Array, "rows features"],
+) -> Float[Array, "fits rows classes"]:
     logits = jnp.einsum("nd,drc->rnc", x, weight) + bias[:, None]
     return jax.nn.softmax(logits)
 
 
-def _principal_components(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotates centred features to their principal components.
+def _principal_components(x: np.ndarray) -> np.ndarray:
+    """Computes the (features, components) orthonormal axes of (rows, features) float64.
 
-    Args:
-      x: (rows, features) float64.
-
-    Returns:
-      (rows, components), and (features, components) orthonormal axes.
-      Components without variance are left out.
+    Components without variance are left out.
     """
     wide = x.shape[1] > x.shape[0]
     values, vectors = scipy.linalg.eigh(x @ x.T if wide else x.T @ x)
-    kept = values > 1e-10 * values[-1]
+    kept = values > 1e-10 * max(values[-1], 1e-30)
     values, vectors = values[kept], vectors[:, kept]
-    axes = x.T @ vectors / np.sqrt(values) if wide else vectors
-    return x @ axes, axes
+    return x.T @ vectors / np.sqrt(values) if wide else vectors
+
+
+def _padded(n: int) -> int:
+    """Rounds up to a power of two, or one and a half times one: at most a third is added."""
+    power = 2 ** math.ceil(math.log2(max(n, 16)))
+    return power * 3 // 4 if n <= power * 3 // 4 else power
+
+
+class _Rows(NamedTuple):
+    """What fits on the same rows share: centred rotated features, labels, counts, rotation."""
+
+    x: Array
+    labels: Array
+    counted: Array
+    axes: np.ndarray
+    mean: np.ndarray
+
+
+def _rows_of(x: np.ndarray, labels: np.ndarray, counted: np.ndarray) -> _Rows:
+    """Takes the rows that count, as `fit` wants them."""
+    rows = np.flatnonzero(counted)
+    mean = x[rows].mean(axis=0)
+    centred = x[rows] - mean
+    axes = _principal_components(centred)
+    more = _padded(len(rows)) - len(rows)
+    width = min(x.shape[1], len(rows) + more) - axes.shape[1]
+    axes = np.pad(axes, ((0, 0), (0, width)))
+    return _Rows(
+        jnp.asarray(np.pad(centred @ axes, ((0, more), (0, 0))), jnp.float32),
+        jnp.asarray(np.pad(labels[rows], (0, more))),
+        jnp.asarray(np.pad(counted[rows], (0, more)), jnp.float32),
+        axes,
+        mean,
+    )
 
 
 def fit_many(
@@ -96,7 +130,7 @@ def fit_many(
     tolerance: float = 2e-7,
     most: int = 3000,
 ) -> Fits:
-    """Fits a multinomial logistic regression for each row of `counted`, all at the same time.
+    """Fits a multinomial logistic regression for each row of `counted`.
 
     Features are standardised by all rows of `x` (no labels are needed for that; features that vary
     by less than a hundredth of the mean spread are not blown up beyond that), each fit minimises
@@ -127,22 +161,33 @@ def fit_many(
         raise UserError("a fit has no row to learn from; every row of counted needs one")
     mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     std = np.maximum(std, 0.01 * std.mean() + 1e-12)
-    rotated, axes = _principal_components((x - mean) / std)
+    x = (x - mean) / std
+    given, of_fit = np.unique(counted, axis=0, return_inverse=True)
+    shared = [_rows_of(x, labels, np.asarray(one, np.float64)) for one in given]
     decay = (2 if classes == 2 else 1) / np.asarray(strength)
-    params, iterations, converged = fit(
-        jnp.asarray(rotated, jnp.float32),
-        jnp.asarray(labels),
-        jnp.asarray(counted.T, jnp.float32),
-        jnp.asarray(decay, jnp.float32),
-        jnp.asarray(tolerance, jnp.float32),
-        classes=classes,
-        most=most,
-    )
-    weight = np.tensordot(axes, np.asarray(params[0], np.float64), 1) / std[:, None, None]
-    bias = np.asarray(params[1], np.float64) - np.tensordot(mean, weight, 1)
+    ended = []
+    for at, weight_of_penalty in zip(of_fit.ravel(), decay, strict=True):
+        rows = shared[at]
+        ended.append(
+            fit(
+                rows.x,
+                rows.labels,
+                rows.counted,
+                jnp.float32(weight_of_penalty),
+                jnp.float32(tolerance),
+                classes=classes,
+                most=most,
+            )
+        )
+    weights, biases = [], []
+    for at, (weight, bias, *_) in zip(of_fit.ravel(), ended, strict=True):
+        scaled = shared[at].axes @ np.asarray(weight, np.float64)
+        raw = scaled / std[:, None]
+        weights.append(raw)
+        biases.append(np.asarray(bias, np.float64) - shared[at].mean @ scaled - mean @ raw)
     return Fits(
-        weight.astype(np.float32),
-        bias.astype(np.float32),
-        int(iterations),
-        np.asarray(converged),
+        np.stack(weights, axis=1).astype(np.float32),
+        np.stack(biases).astype(np.float32),
+        max(int(iterations) for *_, iterations, _ in ended),
+        np.array([bool(converged) for *_, converged in ended]),
     )

@@ -159,7 +159,7 @@ def evaluate_fractions(
     """Runs a protocol with every seed and share of labels.
 
     Shares that are the same draw for every seed, such as all labels of a protocol that gives the
-    same with every seed, run once. Protocols that can fit many runs in one program do.
+    same with every seed, run once. Protocols that can share work between runs do.
 
     Returns:
       (fraction, outcome) of every run; the outcome's mode is that of the protocol.

@@ -18,7 +18,7 @@ class LogisticProbe(EvaluationProtocol):
     """Logistic regression on the mean representation of each recording.
 
     Features are standardised by all training recordings, labelled or not; no label is needed for
-    that. All seeds and label fractions are fitted by one program.
+    that.
     """
 
     def settings(self, task: EvaluationTask) -> LogisticSettings:
@@ -42,7 +42,7 @@ class LogisticProbe(EvaluationProtocol):
     def run_many(
         self, task: EvaluationTask, cells: Sequence[tuple[int, float]]
     ) -> list[Predictions]:
-        """Runs several (seed, label fraction) pairs on one encoder in one program."""
+        """Runs several (seed, label fraction) pairs on the features of one encoder."""
         strengths, train = task.settings.logistic.strengths, task.split.train
         x = self.features(task, cells[0][0])
         counted = np.repeat([_visible(task, *cell) for cell in cells], len(strengths), axis=0)
