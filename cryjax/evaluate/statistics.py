@@ -78,7 +78,7 @@ def _weighted_auc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -
 
 def _one_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Computes the weighted Mann-Whitney statistic; ties count half, NaN where a side is empty."""
-    above, below = weights[:, positive].sum(axis=1), weights[:, ~positive].sum(axis=1)
+    above, below = weights @ positive, weights @ ~positive
     won = _won_one_by_one if positive.sum() <= FEW else _won_in_order
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(above * below > 0, won(score, positive, weights) / (above * below), np.nan)
@@ -86,9 +86,9 @@ def _one_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np
 
 def _won_one_by_one(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Adds up the pairs that positives win, by a matrix product: fast for few positives."""
-    mine, others = score[positive], score[~positive, None]
-    lower = (others < mine) + 0.5 * (others == mine)
-    return ((weights[:, ~positive] @ lower) * weights[:, positive]).sum(axis=1)
+    mine, others = score[positive], score[:, None]
+    lower = ((others < mine) + 0.5 * (others == mine)) * ~positive[:, None]
+    return ((weights @ lower) * weights[:, positive]).sum(axis=1)
 
 
 def _won_in_order(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
