@@ -52,18 +52,28 @@ class Choices:
         return {"chosen on validation": "; ".join(chosen)} if chosen else {}
 
     def apply(
-        self, name: str, mode: str, task: EvaluationTask, seed: int, workdir: pathlib.Path
+        self,
+        name: str,
+        column: str,
+        mode: str,
+        task: EvaluationTask,
+        seed: int,
+        workdir: pathlib.Path,
     ) -> EvaluationTask:
         """Returns the task with the settings chosen for a protocol; the first call chooses.
 
+        All protocols of a column choose among the same, each for itself: fresh weights, which have
+        protocols of their own, are tuned as pre-trained ones are.
+
         Args:
           name: Name of the task.
+          column: Column of the table, whose candidates `tuned` lists.
           mode: Protocol.
           task: What is evaluated.
           seed: Seed that the candidates are tried with.
           workdir: Where their outcomes are kept.
         """
-        candidates = self._settings.tuned.get(mode, ())
+        candidates = self._settings.tuned.get(column, ())
         if not candidates:
             return task
         if (name, mode) not in self.made:
@@ -107,7 +117,7 @@ def evaluate_part(
     for task in open_tasks(evaluation_of(settings, name, **changes)):
         place = workdir / "evaluations" / name / part.encoder.replace(" ", "_")
         for column, mode in columns_of(settings, part.encoder):
-            chosen = choices.apply(name, mode, task, part.seed, place)
+            chosen = choices.apply(name, column, mode, task, part.seed, place)
             for cell, outcome in _run(settings, chosen, mode, column, part, place):
                 made[cell].append(dataclasses.replace(outcome, pretraining=part.seed))
     return made

@@ -124,13 +124,11 @@ def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluation, "evaluate", unfair)
     choices = Choices(tuned)
-    chosen = choices.apply("triggers", "random_linear", task, 0, tmp_path)
-    assert chosen is task  # nothing is tried for this protocol
-    tuned = dataclasses.replace(settings, tuned={"random_linear": tried})
-    choices = Choices(tuned)
-    chosen = choices.apply("triggers", "random_linear", task, 0, tmp_path)
-    assert chosen.settings.probe.linear.steps == 4
-    choices.apply("triggers", "random_linear", task, 1, tmp_path)
+    chosen = choices.apply("triggers", "knn", "random_knn", task, 0, tmp_path)
+    assert chosen is task  # nothing is tried for this column
+    chosen = choices.apply("triggers", "linear", "random_linear", task, 0, tmp_path)
+    assert chosen.settings.probe.linear.steps == 4  # fresh weights choose too
+    choices.apply("triggers", "linear", "random_linear", task, 1, tmp_path)
     assert len(seen) == 2  # chosen once
     assert "'steps': 4" in choices.facts()["chosen on validation"]
 
