@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -83,6 +84,8 @@ class Choices:
                 ones = np.ones((1, len(outcome.val.labels)))
                 value = weighted_scores(outcome.val, ones)[self._settings.metric][0]
                 values.append(float(np.nan_to_num(value, nan=-np.inf)))
+            known = workdir / "tuning" / "outcomes"  # the best is not run again
+            shutil.copytree(known, workdir / "outcomes", dirs_exist_ok=True)
             best = int(np.argmax(values))
             self.made[name, mode] = candidates[best]
             print(f"{name}, {mode}: {candidates[best]} of {len(candidates)}, by validation")
