@@ -1,5 +1,6 @@
 "use strict";
 // Windows on a map and in a list: heard, seen, labelled by keys, ranked by the probe.
+const LISTED = 200;
 const state = {map: null, chosen: -1, list: [], labels: new Map(), names: [], done: []};
 
 at("tab-explore").onclick = async () => {
@@ -8,7 +9,8 @@ at("tab-explore").onclick = async () => {
   state.map = await ask("api/map");
   for (const [row, label] of Object.entries(state.map.labels)) state.labels.set(+row, label);
   state.names = [...new Set(state.labels.values())].sort();
-  setList(state.map.x.map((_, i) => i).slice(0, 200));
+  const every = Math.ceil(state.map.x.length / LISTED); // from all files, not the first
+  setList(state.map.x.map((_, i) => i).filter(i => i % every === 0));
   redraw();
 };
 
