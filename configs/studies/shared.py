@@ -42,7 +42,7 @@ TRANSFER: dict[str, Any] = {
     },
     "probe": {
         "linear": {"steps": 1000, "batch_size": 128},
-        "linear_bn": {"steps": 300, "batch_size": 64},
+        "linear_bn": {"steps": 1000, "batch_size": 64},
         "finetune": {"steps": 600, "batch_size": 64},
         "scratch": {"steps": 1500, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
     },
