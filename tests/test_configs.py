@@ -76,7 +76,7 @@ def test_mix_back_is_told_what_the_mels_are(spec, smoke):
     corpus = dataclasses.replace(open_training_data(settings.data), spec=preset(spec))
     pool = open_pool(corpus, settings.data)
     objective = nnx.eval_shape(lambda: build(settings, corpus, pool, start))
-    assert objective.policy.step("mix_back").settings["log"] == preset(spec).log
+    assert dict(objective.policy.step("mix_back").settings)["log"] == preset(spec).log
 
 
 def test_every_method_is_a_variant_of_the_suite():

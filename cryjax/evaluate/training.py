@@ -173,7 +173,6 @@ class Trainer:
         self._build, self._what = build, what
         self._unlabelled, self._drawn = unlabelled or (np.zeros(0, int), 0)
         self._tx = build_optimiser(settings.optim, settings.steps)
-        self._programs: Any = None
         self._graphdef: Any = None
 
     def _start(self, seed: int, corpus: Corpus, split: Split) -> TrainState:
@@ -185,8 +184,8 @@ class Trainer:
             objective = in_eval_mode(objective)
         chosen = trainable(objective, self._what)
         self._graphdef, state = create(objective, self._tx, chosen)
-        step = _step_of(self._graphdef, chosen, self.settings.optim, self.settings.steps)
-        self._programs = step, make_forward(objective, _logits)[0]
+        self._step = _step_of(self._graphdef, chosen, self.settings.optim, self.settings.steps)
+        self._forward, _ = make_forward(objective, _logits)
         self._policy = objective.policy
         return state
 
@@ -195,7 +194,7 @@ class Trainer:
         if not len(rows):
             return np.zeros((0, len(corpus.classes)))
         logits, owner = over_windows(
-            self._programs[1], arrays, corpus.frames, rows, corpus.lengths[rows], self.windows
+            self._forward, arrays, corpus.frames, rows, corpus.lengths[rows], self.windows
         )
         return average_over(softmax(logits), owner, len(rows))
 
@@ -245,7 +244,7 @@ class Trainer:
             eval_every=eval_every,
         )
         run_loop(
-            replicate(state, mesh), self._programs[0], batches, jax.random.key(seed), mesh, loop
+            replicate(state, mesh), self._step, batches, jax.random.key(seed), mesh, loop
         )
         return chooser.trained(self._graphdef, np.zeros(0, int) if extra is None else extra)
 
