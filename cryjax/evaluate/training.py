@@ -243,9 +243,7 @@ class Trainer:
             log_every=min(50, eval_every),
             eval_every=eval_every,
         )
-        run_loop(
-            replicate(state, mesh), self._step, batches, jax.random.key(seed), mesh, loop
-        )
+        run_loop(replicate(state, mesh), self._step, batches, jax.random.key(seed), mesh, loop)
         return chooser.trained(self._graphdef, np.zeros(0, int) if extra is None else extra)
 
 
