@@ -1,9 +1,10 @@
 """Logistic regressions of many seeds, label fractions and strengths on the same embeddings.
 
-Each is fitted on its own rows alone, rotated to their principal components, which the penalty does
-not notice: there features are uncorrelated, `cryjax.evaluate.lbfgs` takes, on embeddings of real
-recordings, less than half of the iterations, and few rows have few components. Rows and components
-are padded to few sizes, for each of which one program is compiled.
+Features are rotated to the principal components of all rows, which the penalty does not notice:
+there they are nearly uncorrelated, and `cryjax.evaluate.lbfgs` takes, on embeddings of real
+recordings, less than half of the iterations. Fits on as many rows with the same strength, which
+take as many iterations, share a program on the rows that one of them uses: as many as make its
+matrix products wide, and no more. Rows are padded to few sizes, so that few programs are compiled.
 """
 
 import dataclasses
@@ -19,6 +20,8 @@ from jaxtyping import Array, Float
 from cryjax.errors import UserError
 from cryjax.evaluate.lbfgs import fit
 from cryjax.evaluate.metrics import NAMES
+
+COLUMNS = 128  # of a matrix product that is fast
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,13 +78,13 @@ def _probabilities(
 
 
 def _principal_components(x: np.ndarray) -> np.ndarray:
-    """Computes the (features, components) orthonormal axes of (rows, features) float64.
+    """Computes the (features, components) orthonormal axes of (rows, features) centred float64.
 
     Components without variance are left out.
     """
     wide = x.shape[1] > x.shape[0]
     values, vectors = scipy.linalg.eigh(x @ x.T if wide else x.T @ x)
-    kept = values > 1e-10 * max(values[-1], 1e-30)
+    kept = values > 1e-10 * values[-1]
     values, vectors = values[kept], vectors[:, kept]
     return x.T @ vectors / np.sqrt(values) if wide else vectors
 
@@ -92,32 +95,12 @@ def _padded(n: int) -> int:
     return power * 3 // 4 if n <= power * 3 // 4 else power
 
 
-class _Rows(NamedTuple):
-    """What fits on the same rows share: centred rotated features, labels, counts, rotation."""
-
-    x: Array
-    labels: Array
-    counted: Array
-    axes: np.ndarray
-    mean: np.ndarray
-
-
-def _rows_of(x: np.ndarray, labels: np.ndarray, counted: np.ndarray) -> _Rows:
-    """Takes the rows that count, as `fit` wants them."""
-    rows = np.flatnonzero(counted)
-    mean = x[rows].mean(axis=0)
-    centred = x[rows] - mean
-    axes = _principal_components(centred)
-    more = _padded(len(rows)) - len(rows)
-    width = min(x.shape[1], len(rows) + more) - axes.shape[1]
-    axes = np.pad(axes, ((0, 0), (0, width)))
-    return _Rows(
-        jnp.asarray(np.pad(centred @ axes, ((0, more), (0, 0))), jnp.float32),
-        jnp.asarray(np.pad(labels[rows], (0, more))),
-        jnp.asarray(np.pad(counted[rows], (0, more)), jnp.float32),
-        axes,
-        mean,
-    )
+def _together(counted: np.ndarray, decay: np.ndarray, classes: int) -> list[np.ndarray]:
+    """Groups fits that share a program; all groups are of one size, the last is filled up."""
+    sizes = [_padded(int(n)) for n in (counted > 0).sum(axis=1)]
+    order = np.lexsort(np.stack([decay, sizes]))
+    each = min(len(order), -(-COLUMNS // classes))
+    return [np.resize(order[i : i + each], each) for i in range(0, len(order), each)]
 
 
 def fit_many(
@@ -162,32 +145,31 @@ def fit_many(
     mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     std = np.maximum(std, 0.01 * std.mean() + 1e-12)
     x = (x - mean) / std
-    given, of_fit = np.unique(counted, axis=0, return_inverse=True)
-    shared = [_rows_of(x, labels, np.asarray(one, np.float64)) for one in given]
-    decay = (2 if classes == 2 else 1) / np.asarray(strength)
-    ended = []
-    for at, weight_of_penalty in zip(of_fit.ravel(), decay, strict=True):
-        rows = shared[at]
-        ended.append(
-            fit(
-                rows.x,
-                rows.labels,
-                rows.counted,
-                jnp.float32(weight_of_penalty),
-                jnp.float32(tolerance),
-                classes=classes,
-                most=most,
-            )
+    axes = _principal_components(x)
+    rotated, labels = (x @ axes).astype(np.float32), np.asarray(labels, np.int32)
+    decay = ((2 if classes == 2 else 1) / np.asarray(strength)).astype(np.float32)
+    weights, biases = (
+        np.empty((len(decay), axes.shape[1], classes)),
+        np.empty((len(decay), classes)),
+    )
+    steps, converged = np.empty(len(decay), int), np.empty(len(decay), bool)
+    for fits in _together(np.asarray(counted, np.float32), decay, classes):
+        rows = np.flatnonzero(counted[fits].any(axis=0))
+        more = (0, _padded(len(rows)) - len(rows))
+        (weight, bias), steps[fits], converged[fits] = fit(
+            np.pad(rotated[rows], (more, (0, 0))),
+            np.pad(labels[rows], more),
+            np.pad(counted[fits][:, rows].T.astype(np.float32), (more, (0, 0))),
+            decay[fits],
+            np.float32(tolerance),
+            classes=classes,
+            most=most,
         )
-    weights, biases = [], []
-    for at, (weight, bias, *_) in zip(of_fit.ravel(), ended, strict=True):
-        scaled = shared[at].axes @ np.asarray(weight, np.float64)
-        raw = scaled / std[:, None]
-        weights.append(raw)
-        biases.append(np.asarray(bias, np.float64) - shared[at].mean @ scaled - mean @ raw)
+        weights[fits], biases[fits] = np.moveaxis(np.asarray(weight), 1, 0), np.asarray(bias)
+    weight = np.tensordot(axes, np.moveaxis(weights, 1, 0), 1) / std[:, None, None]
     return Fits(
-        np.stack(weights, axis=1).astype(np.float32),
-        np.stack(biases).astype(np.float32),
-        max(int(iterations) for *_, iterations, _ in ended),
-        np.array([bool(converged) for *_, converged in ended]),
+        weight.astype(np.float32),
+        (biases - np.tensordot(mean, weight, 1)).astype(np.float32),
+        int(steps.max()),
+        converged,
     )
