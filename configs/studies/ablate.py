@@ -14,7 +14,6 @@ from cryjax.studies.settings import StudySettings
 FRAMES_EACH = 0.4  # of ours to one of the source's
 # as the source: z, the 200 nearest windows within the evaluated part
 KNN = {"knn": {"k": 200, "features": "z"}}
-PLAIN = {"augment": {"order": "normalise"}}
 COMPARED = {
     "sampling": ("two_patches/knn_within > d0/knn_within",),
     "mix_back": (
@@ -52,7 +51,7 @@ def _ablation(table: str) -> StudySettings:
         seeds=1,
         pretrain=shared.SHORT,
         encoders=encoders,
-        transfer=merged(shared.TRANSFER, KNN | PLAIN),
+        transfer=merged(shared.TRANSFER, KNN | shared.PLAIN),
         tasks={"esc50": {"data": {"dirs": "esc50"}}},
         home="esc50",
         modes=("knn_within", "linear"),

@@ -47,8 +47,9 @@ TRANSFER: dict[str, Any] = {
         "scratch": {"steps": 1500, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
     },
 }
-# validation chooses for each protocol: frozen probes rather see recordings as they are
-AUGMENTED_OR_NOT: tuple[dict[str, Any], ...] = ({"augment": {"order": "normalise"}}, {})
+PLAIN: dict[str, Any] = {"augment": {"order": "normalise"}}  # recordings as they are
+# validation chooses for each protocol
+AUGMENTED_OR_NOT: tuple[dict[str, Any], ...] = (PLAIN, {})
 FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 

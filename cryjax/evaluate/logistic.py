@@ -18,7 +18,7 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 from cryjax.errors import UserError
-from cryjax.evaluate.lbfgs import fit
+from cryjax.evaluate.lbfgs import Bias, Weight, fit
 from cryjax.evaluate.metrics import NAMES
 
 COLUMNS = 128  # of a matrix product that is fast
@@ -69,9 +69,7 @@ class Fits(NamedTuple):
 
 @jax.jit
 def _probabilities(
-    weight: Float[Array, "features fits classes"],
-    bias: Float[Array, "fits classes"],
-    x: Float[Array, "rows features"],
+    weight: Weight, bias: Bias, x: Float[Array, "rows features"]
 ) -> Float[Array, "fits rows classes"]:
     logits = jnp.einsum("nd,drc->rnc", x, weight) + bias[:, None]
     return jax.nn.softmax(logits)
@@ -153,7 +151,7 @@ def fit_many(
         np.empty((len(decay), classes)),
     )
     steps, converged = np.empty(len(decay), int), np.empty(len(decay), bool)
-    for fits in _together(np.asarray(counted, np.float32), decay, classes):
+    for fits in _together(counted, decay, classes):
         rows = np.flatnonzero(counted[fits].any(axis=0))
         more = (0, _padded(len(rows)) - len(rows))
         (weight, bias), steps[fits], converged[fits] = fit(
