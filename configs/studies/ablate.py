@@ -51,7 +51,7 @@ def _ablation(table: str) -> StudySettings:
         seeds=1,
         pretrain=shared.SHORT,
         encoders=encoders,
-        transfer=merged(shared.TRANSFER, KNN | shared.PLAIN),
+        transfer=merged(shared.TRANSFER, KNN),
         tasks={"esc50": {"data": {"dirs": "esc50"}}},
         home="esc50",
         modes=("knn_within", "linear"),

@@ -74,6 +74,7 @@ def _study(study: str, question: str, **changes: Any) -> StudySettings:
         "tasks": TASKS,
         "home": "injury",
         "modes": ("majority", "mel_statistics", *MODES),
+        "tuned": {"finetune": shared.whole_network(steps=300, rates=shared.RATES)},
         "metric": "auc",
     }
     return StudySettings(study=study, question=question, **settings | changes)

@@ -36,12 +36,13 @@ def _fractions(corpus: str, folds: tuple[str, ...]) -> StudySettings:
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
         modes=("linear", "linear_bn", "finetune"),
+        tuned={"finetune": shared.whole_network(steps=600)},
         fractions=shared.FRACTIONS,
     )
 
 
 def _semi(corpus: str, folds: tuple[str, ...], unit: str) -> StudySettings:
-    budget = {"scratch": {"steps": 1500}}
+    (training,) = shared.whole_network(steps=1200, batch_size=64)
     tasks: dict[str, Any] = {
         f"{corpus}_{name}_per_cent": {
             "data": {"dirs": corpus},
@@ -58,7 +59,7 @@ def _semi(corpus: str, folds: tuple[str, ...], unit: str) -> StudySettings:
         pretrain=laptop.PRETRAIN,
         encoders={"random": {}, "SimCLR": {}},
         transfer=merged(
-            shared.TRANSFER, {"probe": budget, "semi": {"self_training": {"rounds": 3}}}
+            merged(shared.TRANSFER, training), {"semi": {"self_training": {"rounds": 3}}}
         ),
         tasks=tasks,
         home=next(iter(tasks)),
@@ -66,7 +67,8 @@ def _semi(corpus: str, folds: tuple[str, ...], unit: str) -> StudySettings:
         tuned={
             mode: tuple({"semi": {mode: {"ramp": {"weight": weight}}}} for weight in weights)
             for mode, weights in WEIGHTS.items()
-        },
+        }
+        | {"linear_bn": ({"augment": {"order": "normalise"}},)},
         compare=tuple(f"SimCLR/linear_bn > random/{mode}" for mode in ("scratch", *WEIGHTS)),
     )
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from configs import laptop, supervised
+from configs import laptop
 from configs.studies import shared
-from cryjax.settings import merged, to_dict
+from cryjax.settings import merged
 from cryjax.studies.settings import StudySettings
 
 SUPERVISED: dict[str, Any] = {
     "objective": {"name": "supervised"},
-    "augment": to_dict(supervised.settings().augment) | {"order": "random_resized_crop,normalise"},
+    "augment": shared.CROPS,
 }
 COMPARED = (
     "SimCLR/knn > random/knn",
@@ -57,9 +57,7 @@ def _recipes() -> StudySettings:
         seeds=1,
         pretrain=merged(laptop.PRETRAIN, {"steps": 900, "data": {"frames": 48}}),
         encoders=RECIPES,
-        transfer=merged(
-            shared.TRANSFER, shared.PLAIN | {"data": {"frames": None, "hop_frames": None}}
-        ),
+        transfer=merged(shared.TRANSFER, {"data": {"frames": None, "hop_frames": None}}),
         tasks={"esc50": {"data": {"dirs": "esc50"}}},
         home="esc50",
         modes=("knn", "logistic", "linear"),
@@ -78,7 +76,7 @@ def _learns(study: str, corpus: str, folds: tuple[str, ...]) -> StudySettings:
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
         modes=("majority", "mel_statistics", "knn", "linear", "linear_bn", "finetune"),
-        tuned={mode: shared.AUGMENTED_OR_NOT for mode in ("linear", "linear_bn", "finetune")},
+        tuned={"finetune": shared.whole_network(steps=1200, rates=shared.RATES)},
         compare=COMPARED,
     )
 

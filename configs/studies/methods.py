@@ -54,7 +54,7 @@ def _study(study: str, question: str, encoders: dict[str, Any], seeds: int) -> S
         seeds=seeds,
         pretrain=merged(merged(laptop.PRETRAIN, {"encoder": ENCODER, "steps": 3000}), POOL),
         encoders=encoders,
-        transfer=merged(shared.TRANSFER, shared.PLAIN | {"encoder": ENCODER}),
+        transfer=merged(shared.TRANSFER, {"encoder": ENCODER}),
         tasks={name: {"data": data} for name, data in TASKS.items()},
         home="esc50",
         modes=("linear",),

@@ -33,24 +33,41 @@ CORPORA: dict[str, dict[str, str]] = {
 SHORT: dict[str, Any] = merged(laptop.PRETRAIN, {"steps": 400})
 # phone recordings hold nothing above 4 kHz: beside others, bandwidth would tell them apart
 NARROW = f"{laptop.SPEC},f_max_hz=3800"
+FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)
+RATES = (2e-3, 5e-4)
+# of encoders that stay frozen, recordings as they are: validation chose it (`learns`)
 TRANSFER: dict[str, Any] = {
     "data": {"frames": laptop.FRAMES, "hop_frames": laptop.FRAMES // 2},
     "encoder": laptop.PRETRAIN["encoder"],
-    "augment": {
-        "order": "random_resized_crop,spec_augment,normalise",
-        "spec_augment": {"max_frames": 8, "max_bands": 8},  # of 48; 20 cost a probe 25 points
-    },
     "probe": {
         "linear": {"steps": 1000, "batch_size": 128},
         "linear_bn": {"steps": 1000, "batch_size": 64},
-        "finetune": {"steps": 600, "batch_size": 64},
-        "scratch": {"steps": 1500, "batch_size": 64, "optim": {"learning_rate": 2e-3}},
     },
 }
-PLAIN: dict[str, Any] = {"augment": {"order": "normalise"}}  # recordings as they are
-# validation chooses for each protocol
-AUGMENTED_OR_NOT: tuple[dict[str, Any], ...] = (PLAIN, {})
-FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+CROPS = {"order": "random_resized_crop,normalise"}
+
+
+def whole_network(
+    steps: int, batch_size: int = 128, rates: tuple[float, ...] = RATES[:1]
+) -> tuple[dict[str, Any], ...]:
+    """Lists the candidates of training a whole network on labels, for `tuned`.
+
+    Fine-tuning and training from scratch have the same budget, crops, optimiser and choice of
+    rates: only the weights that they start from differ.
+
+    Args:
+      steps: Number of updates.
+      batch_size: Recordings of an update.
+      rates: Learning rates, of which validation chooses one for each start; both starts chose the
+        first of `RATES` in `learns`.
+    """
+    candidates = []
+    for rate in rates:
+        optim = laptop.PRETRAIN["optim"] | {"learning_rate": rate, "encoder_rate": 1.0}
+        training = {"steps": steps, "batch_size": batch_size, "optim": optim}
+        probe = {"finetune": training, "scratch": training}
+        candidates.append({"augment": CROPS, "probe": probe})
+    return tuple(candidates)
 
 
 def corpora(*names: str, spec: str = laptop.SPEC) -> dict[str, dict[str, str]]:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,12 @@ class Choices:
 
     def __init__(self, settings: StudySettings):
         self._settings = settings
-        self.made: dict[tuple[str, str], dict[str, Any]] = {}
+        self._made: dict[tuple[str, str], dict[str, Any]] = {}
+        self._told: dict[tuple[str, str], dict[str, Any]] = {}
 
     def facts(self) -> dict[str, str]:
-        """Says what was chosen."""
-        chosen = [f"{mode} on {name}: {values}" for (name, mode), values in self.made.items()]
+        """Says what was chosen, where the candidates differ."""
+        chosen = [f"{mode} on {name}: {told}" for (name, mode), told in self._told.items()]
         return {"chosen on validation": "; ".join(chosen)} if chosen else {}
 
     def apply(
@@ -64,7 +65,7 @@ class Choices:
         """Returns the task with the settings chosen for a protocol; the first call chooses.
 
         All protocols of a column choose among the same, each for itself: fresh weights, which have
-        protocols of their own, are tuned as pre-trained ones are.
+        protocols of their own, are tuned as pre-trained ones are. A single candidate is no choice.
 
         Args:
           name: Name of the task.
@@ -75,9 +76,9 @@ class Choices:
           workdir: Where their outcomes are kept.
         """
         candidates = self._settings.tuned.get(column, ())
-        if not candidates:
-            return task
-        if (name, mode) not in self.made:
+        if len(candidates) < 2:
+            return _changed(task, candidates[0]) if candidates else task
+        if (name, mode) not in self._made:
             values = []
             for changes in candidates:
                 (outcome,) = evaluate(_changed(task, changes), [mode], [seed], workdir / "tuning")
@@ -87,9 +88,21 @@ class Choices:
             known = workdir / "tuning" / "outcomes"  # the best is not run again
             shutil.copytree(known, workdir / "outcomes", dirs_exist_ok=True)
             best = int(np.argmax(values))
-            self.made[name, mode] = candidates[best]
-            print(f"{name}, {mode}: {candidates[best]} of {len(candidates)}, by validation")
-        return _changed(task, self.made[name, mode])
+            self._made[name, mode] = candidates[best]
+            self._told[name, mode] = told = _differing(candidates[best], candidates)
+            print(f"{name}, {mode}: {told} of {len(candidates)}, by validation")
+        return _changed(task, self._made[name, mode])
+
+
+def _differing(chosen: dict[str, Any], candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns what a candidate does not share with all others."""
+    return {
+        key: _differing(value, [c.get(key, {}) for c in candidates])
+        if isinstance(value, dict)
+        else value
+        for key, value in chosen.items()
+        if any(c.get(key) != value for c in candidates)
+    }
 
 
 def _changed(task: EvaluationTask, changes: dict[str, Any]) -> EvaluationTask:

@@ -38,7 +38,8 @@ class StudySettings:
       home: Task whose training part is what is pre-trained on.
       modes: Protocols.
       tuned: Changes of the evaluation that a column's protocols are tried with, with the first
-        seed, fold and encoder of each task; the best on validation is used for all.
+        seed, fold and encoder of each task; the best on validation is used for all, a single one
+        without trial.
       fractions: Shares of the training groups whose labels are visible; the table then has one
         row for each encoder and protocol, and one column for each share.
       metric: Metric of the table and of what is chosen.

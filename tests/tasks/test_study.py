@@ -131,6 +131,9 @@ def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
     choices.apply("triggers", "linear", "random_linear", task, 1, tmp_path)
     assert len(seen) == 2  # chosen once
     assert "'steps': 4" in choices.facts()["chosen on validation"]
+    single = Choices(dataclasses.replace(settings, tuned={"linear": tried[:1]}))
+    chosen = single.apply("triggers", "linear", "random_linear", task, 0, tmp_path)
+    assert (chosen.settings.probe.linear.steps, len(seen)) == (2, 2)  # one is no choice
 
 
 @pytest.mark.slow
@@ -197,7 +200,9 @@ def test_every_study_is_one_that_can_run(name):
     for mode, candidates in settings.tuned.items():
         assert mode in settings.modes
         for changes in candidates:
-            changed(EvaluationSettings(), changes)
+            probe = changed(EvaluationSettings(), changes).probe
+            if mode == "finetune":  # only the weights that training starts from differ
+                assert probe.finetune == probe.scratch
     assert dirs - {"synthetic"} <= kept.keys()
     assert kept.keys() <= dirs
     columns = {
