@@ -20,6 +20,21 @@ WEIGHTS = {  # of the unlabelled loss: a third of, and three times, what the sou
     "pseudo_label": (0.3, 1.0, 3.0),
     "mean_teacher": (10.0, 30.0, 100.0),
 }
+# by row and column: what pre-training gives at each share, and where curves meet
+COMPARED = tuple(
+    f"{ours}/{100 * share:g} % > {theirs}/{100 * share:g} %"
+    for ours, theirs in (
+        ("SimCLR: finetune", "random: finetune"),
+        ("SimCLR: linear_bn", "SimCLR: finetune"),
+    )
+    for share in shared.FRACTIONS
+)
+CROSSINGS = (
+    "SimCLR: linear > random: finetune/100 %",
+    "SimCLR: finetune > random: finetune/100 %",
+    "random: finetune > SimCLR: linear",
+    "SimCLR: finetune > SimCLR: linear_bn",
+)
 SHARES = {"five": 0.05, "twenty": 0.2}
 
 
@@ -38,6 +53,8 @@ def _fractions(corpus: str, folds: tuple[str, ...]) -> StudySettings:
         modes=("linear", "linear_bn", "finetune"),
         tuned={"finetune": shared.whole_network(steps=600)},
         fractions=shared.FRACTIONS,
+        compare=COMPARED,
+        crossings=CROSSINGS,
     )
 
 

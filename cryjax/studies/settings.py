@@ -44,6 +44,8 @@ class StudySettings:
         row for each encoder and protocol, and one column for each share.
       metric: Metric of the table and of what is chosen.
       compare: Comparisons of cells, as "row/column > row/column".
+      crossings: Of a study with `fractions`: rows of which one reaches another, or a cell of it,
+        as "row > row" or "row > row/column".
       published: Figures of the source by encoder.
       ranks: Protocol by whose scores encoders are ranked over all tasks; "" for none.
     """
@@ -69,6 +71,7 @@ class StudySettings:
     fractions: tuple[float, ...] = free(())
     metric: str = "accuracy"
     compare: tuple[str, ...] = free(())
+    crossings: tuple[str, ...] = free(())
     published: dict[str, float] = free({})
     ranks: str = ""
 

@@ -22,7 +22,9 @@ def run(settings: StudySettings, workdir: pathlib.Path) -> None:
     parts, choices = parts_of(settings), Choices(settings)
     cells: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     countdown = Countdown("part", len(parts))
-    report = StudyReport(s.study, s.question, s.metric, s.compare, s.published, s.ranks)
+    report = StudyReport(
+        s.study, s.question, s.metric, s.compare, s.published, s.ranks, s.crossings
+    )
     for number, part in enumerate(parts, 1):
         countdown.begin(part.name)
         if part.pretrain is not None:

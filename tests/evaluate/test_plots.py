@@ -47,6 +47,24 @@ def test_numbers_of_a_curve_do_not_overlap():
     assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
 
 
+def test_curves_of_a_study_have_a_panel_for_each_protocol():
+    cell = {"task": "a", "standard_error": float("nan"), "interval": [0.4, 0.6]}
+    rows = [
+        cell | {"row": f"{encoder}: {protocol}", "column": f"{share} %", "mean": share / 200}
+        for encoder in ("random", "SimCLR")
+        for protocol in ("linear", "finetune")
+        for share in (5, 20, 100)
+    ]
+    figure = plots.shares(rows, "accuracy")
+    titles = [axis.get_title() for axis in figure.axes]
+    lines = [line.get_xydata() for axis in figure.axes for line in axis.get_lines()]
+    plots.close(figure)
+    assert titles == ["a, linear", "a, finetune"]
+    assert len(lines) == 4
+    for line in lines:
+        np.testing.assert_allclose(line, [(5, 2.5), (20, 10), (100, 50)])
+
+
 def test_a_class_may_be_called_like_a_formula(tmp_path):
     labels = np.arange(8) % 2
     scored = Scored.of(np.eye(2)[labels], labels, np.arange(8).astype(str))

@@ -8,6 +8,7 @@ import pytest
 
 from configs import study as configs_study
 from cryjax.evaluate.outcomes import Outcome
+from cryjax.evaluate.report import crossings
 from cryjax.evaluate.report.study import StudyReport, add_seconds
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationSettings, open_tasks
@@ -173,6 +174,34 @@ def test_verdicts_are_what_the_cells_say(tmp_path):
     assert "| 70.0 |" in text
 
 
+def test_where_curves_meet_is_what_a_scan_of_lines_finds():
+    """Against the definition on a fine grid: linear between neighbours in the share's logarithm."""
+    rng, shares = np.random.default_rng(0), np.array([5.0, 10.0, 50.0, 100.0])
+    gap = rng.normal(size=(4, 200))
+    fine = np.exp(np.linspace(np.log(5), np.log(100), 4001))
+    for found, drawn in zip(crossings.crossing(shares, gap), gap.T, strict=True):
+        reached = np.interp(np.log(fine), np.log(shares), drawn) >= 0
+        expected = fine[reached.argmax()] if reached.any() else np.inf
+        if not np.isclose(drawn[-1], 0, atol=1e-2):  # the grid may step over the last point
+            np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+def test_a_verdict_says_where_curves_meet(tmp_path):
+    curves = {"SimCLR: linear": (20, 24, 30), "random: linear": (10, 16, 28)}
+    cells = {
+        ("a", row, f"{share} %"): outcomes("a", right)
+        for row, rights in curves.items()
+        for share, right in zip((10, 20, 100), rights, strict=True)
+    }
+    pairs = ("SimCLR: linear > random: linear/100 %", "random: linear > SimCLR: linear")
+    report = StudyReport("x", "?", "accuracy", crossings=pairs)
+    text = report.save(tmp_path, cells, {})
+    # 24 + (30 - 24) * 2 / 3 = 28 right, two thirds of the way from 20 % to 100 %
+    assert "a: SimCLR: linear reaches random: linear/100 % with 58 % of the labels [" in text
+    assert "reaches SimCLR: linear with more than 100 % of the labels [" in text
+    assert "SimCLR: linear reaches random: linear/100 %" in (tmp_path / "x.json").read_text()
+
+
 def test_the_longest_time_of_a_part_is_kept(tmp_path):
     path = tmp_path / "seconds.json"
     add_seconds(path, "a", 12.0)
@@ -205,12 +234,22 @@ def test_every_study_is_one_that_can_run(name):
                 assert probe.finetune == probe.scratch
     assert dirs - {"synthetic"} <= kept.keys()
     assert kept.keys() <= dirs
+    assert len({spec["spec"] for spec in kept.values()}) == 1
+
+
+@pytest.mark.parametrize("name", configs_study.STUDIES)
+def test_verdicts_of_every_study_are_about_cells_that_it_has(name):
+    settings = configs_study.STUDIES[name]
+    settings = dataclasses.replace(settings, only=tuple(settings.encoders))
     columns = {
         f"{encoder}/{column}"
         for encoder in settings.only
         for column, _ in columns_of(settings, encoder)
     }
-    if not settings.fractions:
-        for pair in settings.compare:
-            assert {side.strip() for side in pair.split(">")} <= columns
-    assert len({spec["spec"] for spec in kept.values()}) == 1
+    if settings.fractions:
+        rows = {cell.replace("/", ": ") for cell in columns}
+        columns = {f"{row}/{100 * share:g} %" for row in rows for share in settings.fractions}
+        for pair in settings.crossings:
+            assert {side.strip() for side in pair.split(">")} <= rows | columns
+    for pair in settings.compare:
+        assert {side.strip() for side in pair.split(">")} <= columns

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_curve
 from cryjax.audio.logmel import band_centres_hz
 from cryjax.data.corpus import Corpus
 from cryjax.evaluate import calibration, metrics
+from cryjax.evaluate.report.crossings import share_of
 from cryjax.evaluate.scoring import Scored
 from cryjax.train.log import load_metrics
 
@@ -79,13 +80,7 @@ def fraction_curve(
     figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
     for name in dict.fromkeys(point["series"] for point in points):
         mine = sorted((p for p in points if p["series"] == name), key=lambda p: p["clips"])
-        x = np.array([p["clips"] for p in mine])
-        mean, error = (np.array([p[metric][k] for p in mine]) for k in ("mean", "standard_error"))
-        low, high = np.array([p[metric]["interval"] for p in mine]).T
-        (line,) = axis.plot(x, mean, marker="o", markersize=4, label=name)
-        band = 2 * np.nan_to_num(error)
-        axis.fill_between(x, mean - band, mean + band, color=line.get_color(), alpha=0.25)
-        axis.vlines(x, low, high, color=line.get_color(), alpha=0.5, linewidth=1)
+        _line(axis, name, [p["clips"] for p in mine], [p[metric] for p in mine])
     axis.set_xscale("log")
     numbers = sorted({round(p["clips"]) for p in points})
     ticks = numbers[:1]
@@ -98,6 +93,59 @@ def fraction_curve(
     axis.set_title("band: ± 2 standard errors over seeds; bars: 95 % over groups", fontsize=8)
     axis.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
+def _line(axis: Any, name: str, x: Sequence[float], cells: Sequence[Mapping[str, Any]]) -> None:
+    """Draws means, two standard errors over seeds as a band, and intervals as bars."""
+    mean, error = (np.array([c[key] for c in cells]) for key in ("mean", "standard_error"))
+    low, high = np.array([c["interval"] for c in cells]).T
+    (line,) = axis.plot(x, mean, marker="o", markersize=4, label=name)
+    band = 2 * np.nan_to_num(error)
+    axis.fill_between(x, mean - band, mean + band, color=line.get_color(), alpha=0.25)
+    axis.vlines(x, low, high, color=line.get_color(), alpha=0.5, linewidth=1)
+
+
+def shares(rows: Sequence[dict[str, Any]], metric: str) -> Any:
+    """Draws a study by share of labels: a panel for each protocol, a line for each encoder.
+
+    Every task has a row of panels. Bands are two standard errors over seeds, bars 95 % intervals
+    over groups.
+
+    Args:
+      rows: Cells with "task", "row" as "encoder: protocol", "column" as "20 %", "mean",
+        "standard_error" and "interval".
+      metric: What they measure, for the axis.
+    """
+    split = []
+    for row in rows:
+        encoder, _, protocol = row["row"].partition(": ")
+        named = {"encoder": encoder, "protocol": protocol, "share": share_of(row["column"])}
+        values = {k: 100 * np.array(row[k]) for k in ("mean", "standard_error", "interval")}
+        split.append({"task": row["task"]} | named | values)
+    tasks, protocols = (list(dict.fromkeys(r[key] for r in split)) for key in ("task", "protocol"))
+    figure, axes = plt.subplots(
+        len(tasks),
+        len(protocols),
+        figsize=(2 + 3 * len(protocols), 3.4 * len(tasks)),
+        **{"sharey": "row", "squeeze": False, "layout": "constrained"},
+    )
+    for at in np.ndindex(axes.shape):
+        task, protocol, axis = tasks[at[0]], protocols[at[1]], axes[at]
+        mine = [r for r in split if (r["task"], r["protocol"]) == (task, protocol)]
+        for encoder in dict.fromkeys(r["encoder"] for r in split):
+            cells = [r for r in mine if r["encoder"] == encoder]
+            _line(axis, encoder, [r["share"] for r in cells], cells)
+        axis.set_xscale("log")
+        ticks = sorted({r["share"] for r in mine})
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+        axis.minorticks_off()
+        axis.set_title(f"{task}, {protocol}", fontsize=9)
+        axis.set_xlabel("labels (%)", fontsize=8)
+        axis.grid(alpha=0.3)
+        if not at[1]:
+            axis.set_ylabel(f"{metric.replace('_', ' ')} (%)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
 

@@ -1,6 +1,7 @@
 """The table, the figure and the verdict of a study, from the outcomes of all its parts."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import platform
@@ -13,7 +14,7 @@ from scipy.stats import permutation_test, spearmanr
 from cryjax.data.manifest import save_csv
 from cryjax.evaluate.estimates import Run, by_fold, difference, estimate
 from cryjax.evaluate.outcomes import Outcome
-from cryjax.evaluate.report import plots
+from cryjax.evaluate.report import crossings, plots
 from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, unique_runs
 from cryjax.evaluate.statistics import interval_of, resampled
 from cryjax.files import load_json, save_json
@@ -36,6 +37,8 @@ class StudyReport:
       compare: Comparisons, as "row/column > row/column".
       published: Figures of the source by row, in per cent.
       ranks: Column by which rows are ranked over all tasks; "" for none.
+      crossings: Rows of which one reaches another, or a cell of it, as "row > row" or
+        "row > row/column", where columns are shares of labels.
     """
 
     study: str
@@ -44,6 +47,7 @@ class StudyReport:
     compare: Sequence[str] = ()
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
     ranks: str = ""
+    crossings: Sequence[str] = ()
 
     def save(self, workdir: pathlib.Path, cells: Cells, about: dict[str, Any]) -> str:
         """Writes <study>.md, .csv, .json and .png; returns the text of the first.
@@ -61,6 +65,7 @@ class StudyReport:
             for (task, row, column), mine in runs.items()
         ]
         verdicts = [*self._differences(runs), *self._correlation(rows), *self._ranks(runs)]
+        verdicts += self._crossings(runs)
         parts = [f"## {self.study}: {self.question}", *(f"- {text}" for text in verdicts)]
         parts += [self._table(task, rows) for task in dict.fromkeys(row["task"] for row in rows)]
         parts.append("\n".join(f"- {name}: {value}" for name, value in about.items()))
@@ -74,7 +79,8 @@ class StudyReport:
         save_csv(workdir / f"{self.study}.csv", flat)
         record = {"question": self.question, "about": about, "verdicts": verdicts, "rows": rows}
         save_json(workdir / f"{self.study}.json", record)
-        figure = plots.study(rows, self.metric)
+        curves = all(crossings.share_of(row["column"]) for row in rows)
+        figure = (plots.shares if curves else plots.study)(rows, self.metric)
         figure.savefig(workdir / f"{self.study}.png", dpi=110, bbox_inches="tight")
         plots.close(figure)
         return body
@@ -137,6 +143,28 @@ class StudyReport:
             f"Spearman's rank correlation with the source's {len(known)} rows: "
             f"{drawn.statistic:.2f} (one-sided permutation p = {drawn.pvalue:.3f})"
         ]
+
+    def _crossings(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
+        """Says at which share of labels a row reaches another, or one of its cells."""
+        said = []
+        drawn = functools.cache(lambda key: resampled(by_fold(runs[key]))[self.metric])
+        mean = functools.cache(lambda key: estimate(runs[key])[self.metric]["mean"])
+        for pair in self.crossings:
+            ours, theirs = (side.strip() for side in pair.split(">"))
+            row, _, fixed = theirs.partition("/")
+            for task in dict.fromkeys(key[0] for key in runs):
+                columns = [column for t, r, column in runs if (t, r) == (task, ours)]
+                against = [(task, row, fixed or column) for column in columns]
+                if len(columns) < 2 or not set(against) <= runs.keys():
+                    continue
+                cells = [((task, ours, c), b) for c, b in zip(columns, against, strict=True)]
+                found = crossings.describe(
+                    np.array([crossings.share_of(column) for column in columns]),
+                    np.array([mean(a) - mean(b) for a, b in cells]),
+                    np.array([drawn(a) - drawn(b) for a, b in cells]),
+                )
+                said.append(f"{task}: {ours} reaches {theirs} {found}")
+        return said
 
     def _ranks(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
         """Ranks rows by their mean rank over the tasks, with the interval over groups."""
