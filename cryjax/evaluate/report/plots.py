@@ -1,5 +1,6 @@
 """Pictures of reports; every function returns a matplotlib figure."""
 
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -124,14 +125,11 @@ def shares(rows: Sequence[dict[str, Any]], metric: str) -> Any:
         values = {k: 100 * np.array(row[k]) for k in ("mean", "standard_error", "interval")}
         split.append({"task": row["task"]} | named | values)
     tasks, protocols = (list(dict.fromkeys(r[key] for r in split)) for key in ("task", "protocol"))
+    size = (2 + 3 * len(protocols), 3.4 * len(tasks))
     figure, axes = plt.subplots(
-        len(tasks),
-        len(protocols),
-        figsize=(2 + 3 * len(protocols), 3.4 * len(tasks)),
-        **{"sharey": "row", "squeeze": False, "layout": "constrained"},
+        len(tasks), len(protocols), figsize=size, sharey="row", squeeze=False, layout="constrained"
     )
-    for at in np.ndindex(axes.shape):
-        task, protocol, axis = tasks[at[0]], protocols[at[1]], axes[at]
+    for (task, protocol), axis in zip(itertools.product(tasks, protocols), axes.flat, strict=True):
         mine = [r for r in split if (r["task"], r["protocol"]) == (task, protocol)]
         for encoder in dict.fromkeys(r["encoder"] for r in split):
             cells = [r for r in mine if r["encoder"] == encoder]
@@ -143,8 +141,8 @@ def shares(rows: Sequence[dict[str, Any]], metric: str) -> Any:
         axis.set_title(f"{task}, {protocol}", fontsize=9)
         axis.set_xlabel("labels (%)", fontsize=8)
         axis.grid(alpha=0.3)
-        if not at[1]:
-            axis.set_ylabel(f"{metric.replace('_', ' ')} (%)")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(f"{metric.replace('_', ' ')} (%)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
