@@ -127,5 +127,10 @@ STUDIES = {
         tasks={"injury": TASKS["injury"]},
         modes=MODES,
         fractions=(0.1, 0.2, 0.4, 1.0),
+        crossings=(  # the poster's claims: a fifth of the labels, few labels
+            "generic_cry_extra_replay: linear_bn > labels: finetune/100 %",
+            "generic_cry_extra_replay: finetune > labels: finetune/100 %",
+            "generic_cry_extra_replay: finetune > generic_cry_extra_replay: linear_bn",
+        ),
     ),
 }
