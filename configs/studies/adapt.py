@@ -38,7 +38,7 @@ TASKS: dict[str, Any] = {
     "few_cries": {"data": {"dirs": "narrow_cry_or_other"}, "label": {"fraction": 0.02}},
     "forgotten": {"data": {"dirs": "narrow_esc50", "folds": "fold1"}},
 }
-MODES = ("linear", "linear_bn", "finetune")
+MODES = ("logistic", "linear", "linear_bn", "finetune")
 
 
 def _arms(start: str, base: dict[str, Any]) -> dict[str, Any]:

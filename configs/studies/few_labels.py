@@ -30,9 +30,9 @@ COMPARED = tuple(
     for share in shared.FRACTIONS
 )
 CROSSINGS = (
-    "SimCLR: linear > random: finetune/100 %",
+    "SimCLR: logistic > random: finetune/100 %",
     "SimCLR: finetune > random: finetune/100 %",
-    "random: finetune > SimCLR: linear",
+    "random: finetune > SimCLR: logistic",
     "SimCLR: finetune > SimCLR: linear_bn",
 )
 SHARES = {"five": 0.05, "twenty": 0.2}
@@ -50,7 +50,7 @@ def _fractions(corpus: str, folds: tuple[str, ...]) -> StudySettings:
         transfer=shared.TRANSFER,
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
-        modes=("linear", "linear_bn", "finetune"),
+        modes=("logistic", "linear", "linear_bn", "finetune"),
         tuned={"finetune": shared.whole_network(steps=600)},
         fractions=shared.FRACTIONS,
         compare=COMPARED,

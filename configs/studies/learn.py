@@ -13,6 +13,7 @@ SUPERVISED: dict[str, Any] = {
 }
 COMPARED = (
     "SimCLR/knn > random/knn",
+    "SimCLR/logistic > random/logistic",
     "SimCLR/linear > random/linear",
     "SimCLR/linear_bn > random/linear_bn",
     "SimCLR/finetune > random/finetune",
@@ -75,7 +76,7 @@ def _learns(study: str, corpus: str, folds: tuple[str, ...]) -> StudySettings:
         transfer=shared.TRANSFER,
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
-        modes=("majority", "mel_statistics", "knn", "linear", "linear_bn", "finetune"),
+        modes=("majority", "mel_statistics", "knn", "logistic", "linear", "linear_bn", "finetune"),
         tuned={"finetune": shared.whole_network(steps=1200, rates=shared.RATES)},
         compare=COMPARED,
     )
