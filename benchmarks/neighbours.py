@@ -2,8 +2,12 @@
 
     python -m benchmarks.neighbours
 
-Beside scikit-learn's brute force with the cosine; the votes are compared first.
+Beside scikit-learn's brute force with the cosine, and faiss's exact index where it is installed
+(pip install faiss-cpu); the votes are compared first.
 """
+
+import importlib.util
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
@@ -13,6 +17,25 @@ from cryjax.evaluate.knn import KnnSettings, knn_shares
 from cryjax.train.mesh import use_all_cores
 
 BANK, QUERIES, FEATURES, K, CLASSES = 16_000, 2_000, 512, 200, 20
+
+
+def of_faiss(bank: np.ndarray, queries: np.ndarray, labels: np.ndarray) -> Callable:
+    """Prepares the same votes from faiss, whose index holds vectors of length one."""
+    import faiss
+
+    def unit(x: np.ndarray) -> np.ndarray:
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    index = faiss.IndexFlatIP(FEATURES)
+    index.add(unit(bank))
+
+    def shares() -> np.ndarray:
+        _, found = index.search(unit(queries), K)
+        voted = np.arange(QUERIES)[:, None] * CLASSES + labels[found]
+        counts = np.bincount(voted.ravel(), minlength=QUERIES * CLASSES)
+        return counts.reshape(QUERIES, CLASSES) / K
+
+    return shares
 
 
 def main() -> None:
@@ -32,12 +55,13 @@ def main() -> None:
             queries, nobody, bank, np.arange(BANK), labels, KnnSettings(K), classes=CLASSES
         )
 
-    np.testing.assert_allclose(ours(), theirs.predict_proba(queries), atol=1.01 / K)
-    work = {
-        "ours": ours,
-        f"{LIMIT}the matrix product alone": lambda: queries @ bank.T,
-        "scikit-learn, brute, cosine": lambda: theirs.predict_proba(queries),
-    }
+    peers = {"scikit-learn, brute, cosine": lambda: theirs.predict_proba(queries)}
+    if importlib.util.find_spec("faiss"):
+        peers["faiss, exact"] = of_faiss(bank, queries, labels)
+    for peer in peers.values():
+        np.testing.assert_allclose(ours(), peer(), atol=1.01 / K)
+    limit = {f"{LIMIT}the matrix product alone": lambda: queries @ bank.T}
+    work = {"ours": ours} | limit | peers
     print(machine("jax", "scikit-learn"))
     report(
         f"k = {K}, {BANK:,} x {QUERIES:,} x {FEATURES}",
