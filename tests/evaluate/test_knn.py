@@ -47,6 +47,25 @@ def test_neighbours_are_those_of_scikit_learn(monkeypatch):
     np.testing.assert_allclose(got, oracle.predict_proba(queries), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["random", "in a run", "ties", "hidden", "all alike"])
+@pytest.mark.parametrize(("columns", "k"), [(3000, 20), (3001, 7), (1700, 200), (40, 40)])
+def test_the_largest_are_those_of_a_sort(kind, columns, k):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(30, columns)).astype(np.float32)
+    if kind == "in a run":
+        values[:, columns // 2 : columns // 2 + k] += 9
+    elif kind == "ties":
+        values = values.round()
+    elif kind == "hidden" and columns > k:
+        values[:, : columns - k] = -np.inf
+    elif kind == "all alike":
+        values[:] = 1
+    found = knn.largest(values, k)
+    assert all(len(set(row)) == k for row in found)
+    got = np.sort(np.take_along_axis(values, found, axis=1))
+    np.testing.assert_array_equal(got, np.sort(values)[:, -k:])
+
+
 def test_k_shrinks_to_the_bank_and_an_empty_bank_is_refused():
     h, clip = np.eye(3, dtype=np.float32), np.arange(3)
     shares = knn.knn_shares(h, clip, h, clip, clip, KnnSettings(200), classes=3)
