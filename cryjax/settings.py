@@ -38,6 +38,9 @@ def from_dict(settings: Any, values: dict[str, Any], path: str = "config") -> An
         for a tuple of texts.
       path: Name of `values` in error messages.
 
+    What is left out has the defaults of `settings`, also within a part of which something is given:
+    they may be other than those of the part's own class.
+
     Returns:
       An instance of `settings`.
 
@@ -45,9 +48,17 @@ def from_dict(settings: Any, values: dict[str, Any], path: str = "config") -> An
       UserError: A key is unknown (the nearest field is named) or a value has the wrong type.
     """
     try:
-        return _converter.structure(values, settings)
+        return _converter.structure(merged(_defaults(settings), values), settings)
     except Exception as error:  # cattrs raises groups: their leaves are what the user can act on
         raise UserError("; ".join(_leaves(error, path)) or f"{path}: {error}") from error
+
+
+def _defaults(settings: Any) -> dict[str, Any]:
+    """Returns the plain values of a class without required fields, else none."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(settings)
+    required = [f for f in fields if f.init and f.default is f.default_factory is missing]
+    return {} if required else to_dict(settings())
 
 
 def _leaves(error: BaseException, path: str) -> Iterator[str]:

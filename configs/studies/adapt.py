@@ -14,10 +14,17 @@ from cryjax.settings import merged
 from cryjax.studies.settings import StudySettings
 
 FOLDERS = ("injury", "cry_or_other", "esc50", "esc50_generic", "donateacry_raw")
+PAIRS = (
+    ("generic", "random"),
+    ("generic", "labels"),
+    ("generic_cry", "generic"),
+    ("generic_cry_extra", "generic_cry"),
+    ("generic_cry_extra_replay", "generic_cry_extra"),
+)
 GENERIC: dict[str, Any] = {
     "data": {
         "dirs": "narrow_esc50_generic",
-        "splits": "fold2,fold3,fold4,fold5",
+        "splits": "fold2,fold3,fold4",
         "protect_dirs": "narrow_cry_or_other",
         "protect_splits": "val,test",
         "on_protected": "drop",
@@ -27,8 +34,11 @@ ADAPTED: dict[str, Any] = {
     "steps": 600,
     "optim": {"learning_rate": 5e-4},
     "data": {
+        "dirs": "narrow_injury",
+        "splits": "train",
         "protect_dirs": "narrow_cry_or_other,narrow_esc50",
-        "protect_splits": "val,test,fold1",
+        "protect_splits": "val,test,fold1,fold5",
+        "on_protected": "drop",
     },
 }
 EXTRA = {"data": {"extra_dirs": "narrow_donateacry_raw"}}
@@ -36,7 +46,12 @@ REPLAY = {"data": {"replay_dirs": "narrow_esc50_generic", "replay_fraction": 0.5
 TASKS: dict[str, Any] = {
     "injury": {"data": {"dirs": "narrow_injury"}},
     "few_cries": {"data": {"dirs": "narrow_cry_or_other"}, "label": {"fraction": 0.02}},
-    "forgotten": {"data": {"dirs": "narrow_esc50", "folds": "fold1"}},
+}
+FORGOTTEN: dict[str, Any] = {
+    "dirs": "narrow_esc50",
+    "train": "fold2,fold3,fold4",
+    "val": "fold5",
+    "test": "fold1",
 }
 MODES = ("logistic", "linear", "linear_bn", "finetune")
 
@@ -74,7 +89,7 @@ def _study(study: str, question: str, **changes: Any) -> StudySettings:
         "tasks": TASKS,
         "home": "injury",
         "modes": ("majority", "mel_statistics", *MODES),
-        "tuned": {"finetune": shared.whole_network(steps=300, rates=shared.RATES)},
+        "tuned": {"finetune": (shared.whole_network(steps=600),)},
         "metric": "auc",
     }
     return StudySettings(study=study, question=question, **settings | changes)
@@ -101,18 +116,18 @@ def _reasons() -> StudySettings:
 STUDIES = {
     "adaptation": _study(
         "adaptation",
-        "When does adaptation to cries help, and what does it forget?",
-        compare=tuple(
-            f"{ours}/{mode} > {theirs}/{mode}"
-            for mode in MODES
-            for ours, theirs in (
-                ("generic", "random"),
-                ("generic", "labels"),
-                ("generic_cry", "generic"),
-                ("generic_cry_extra", "generic_cry"),
-                ("generic_cry_extra_replay", "generic_cry_extra"),
-            )
-        ),
+        "When does adaptation to cries help?",
+        compare=tuple(f"{a}/{mode} > {b}/{mode}" for mode in MODES for a, b in PAIRS),
+    ),
+    "forgotten": _study(
+        "forgotten",
+        "What of generic sounds does adaptation to cries forget?",
+        tasks={"esc50": {"data": FORGOTTEN}},
+        home="esc50",
+        modes=("knn", "logistic"),
+        tuned={},
+        metric="accuracy",
+        compare=tuple(f"{a}/logistic > {b}/logistic" for a, b in PAIRS),
     ),
     "reasons": _reasons(),
     "fractions_injury": _study(

@@ -8,11 +8,10 @@ from typing import Any
 
 from configs import laptop
 from configs.studies import shared
-from configs.studies.learn import SUPERVISED
 from cryjax.settings import merged
 from cryjax.studies.settings import StudySettings
 
-ENCODERS: dict[str, Any] = {"random": {}, "SimCLR": {}, "supervised": SUPERVISED}
+ENCODERS: dict[str, Any] = {"random": {}, "SimCLR": {}}  # one with labels would know them all
 WEIGHTS = {  # of the unlabelled loss: a third of, and three times, what the source uses
     "autoencoder": (0.3, 1.0, 3.0),
     "pi_model": (6.0, 20.0, 60.0),
@@ -51,7 +50,7 @@ def _fractions(corpus: str, folds: tuple[str, ...]) -> StudySettings:
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
         modes=("logistic", "linear", "linear_bn", "finetune"),
-        tuned={"finetune": shared.whole_network(steps=600)},
+        tuned={"finetune": (shared.whole_network(steps=1200),)},
         fractions=shared.FRACTIONS,
         compare=COMPARED,
         crossings=CROSSINGS,
@@ -59,7 +58,7 @@ def _fractions(corpus: str, folds: tuple[str, ...]) -> StudySettings:
 
 
 def _semi(corpus: str, folds: tuple[str, ...], unit: str) -> StudySettings:
-    (training,) = shared.whole_network(steps=1200, batch_size=64)
+    training = shared.whole_network(steps=1200, batch_size=64)
     tasks: dict[str, Any] = {
         f"{corpus}_{name}_per_cent": {
             "data": {"dirs": corpus},

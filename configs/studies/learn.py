@@ -77,7 +77,7 @@ def _learns(study: str, corpus: str, folds: tuple[str, ...]) -> StudySettings:
         tasks={corpus: {"data": {"dirs": corpus}}},
         home=corpus,
         modes=("majority", "mel_statistics", "knn", "logistic", "linear", "linear_bn", "finetune"),
-        tuned={"finetune": shared.whole_network(steps=1200, rates=shared.RATES)},
+        tuned={"finetune": (shared.whole_network(steps=1200),)},
         compare=COMPARED,
     )
 

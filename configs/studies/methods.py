@@ -39,9 +39,14 @@ SLICER_PARTS: dict[str, Any] = {
 
 
 def method(name: str) -> dict[str, Any]:
-    """Takes what makes a method: objective, augmentations and how far its views are apart."""
+    """Takes what makes a method: objective, augmentations, optimiser, distance of its views.
+
+    SimCLR has the preset's optimiser, which was chosen for it; the others have their sources'.
+    """
     theirs = to_dict(suite.settings("" if name == "simclr" else name).pretrain)
-    taken = {key: theirs[key] for key in ("objective", "augment")}
+    taken = {key: theirs[key] for key in ("objective", "augment", "optim")}
+    if name == "simclr":
+        taken["optim"] = laptop.PRETRAIN["optim"]
     return taken | {"data": {"distance": theirs["data"]["distance"]}}
 
 

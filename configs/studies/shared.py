@@ -34,8 +34,7 @@ SHORT: dict[str, Any] = merged(laptop.PRETRAIN, {"steps": 400})
 # phone recordings hold nothing above 4 kHz: beside others, bandwidth would tell them apart
 NARROW = f"{laptop.SPEC},f_max_hz=3800"
 FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)
-RATES = (2e-3, 5e-4)
-# of encoders that stay frozen, recordings as they are: validation chose it (`learns`)
+# recordings as they are, but where a whole network is trained
 TRANSFER: dict[str, Any] = {
     "data": {"frames": laptop.FRAMES, "hop_frames": laptop.FRAMES // 2},
     "encoder": laptop.PRETRAIN["encoder"],
@@ -47,27 +46,19 @@ TRANSFER: dict[str, Any] = {
 CROPS = {"order": "random_resized_crop,normalise"}
 
 
-def whole_network(
-    steps: int, batch_size: int = 128, rates: tuple[float, ...] = RATES[:1]
-) -> tuple[dict[str, Any], ...]:
-    """Lists the candidates of training a whole network on labels, for `tuned`.
+def whole_network(steps: int, batch_size: int = 128) -> dict[str, Any]:
+    """Sets how a whole network is trained on labels, from whichever weights it starts.
 
-    Fine-tuning and training from scratch have the same budget, crops, optimiser and choice of
-    rates: only the weights that they start from differ.
+    Fine-tuning and training from scratch have the budget, crops and optimiser, all of the preset;
+    nothing is chosen.
 
     Args:
       steps: Number of updates.
       batch_size: Recordings of an update.
-      rates: Learning rates, of which validation chooses one for each start; both starts chose the
-        first of `RATES` in `learns`.
     """
-    candidates = []
-    for rate in rates:
-        optim = laptop.PRETRAIN["optim"] | {"learning_rate": rate, "encoder_rate": 1.0}
-        training = {"steps": steps, "batch_size": batch_size, "optim": optim}
-        probe = {"finetune": training, "scratch": training}
-        candidates.append({"augment": CROPS, "probe": probe})
-    return tuple(candidates)
+    optim = laptop.PRETRAIN["optim"] | {"encoder_rate": 1.0}
+    training = {"steps": steps, "batch_size": batch_size, "optim": optim}
+    return {"augment": CROPS, "probe": {"finetune": training, "scratch": training}}
 
 
 def corpora(*names: str, spec: str = laptop.SPEC) -> dict[str, dict[str, str]]:

@@ -109,7 +109,7 @@ class _Protected(NamedTuple):
     def among(self, corpus: Corpus, rows: np.ndarray) -> np.ndarray:
         """Tells for each row whether its clip is protected, by its group's name or its audio."""
         clips = [corpus.clips[row] for row in rows]
-        return np.array([c.group in self.groups or c.audio in self.audio for c in clips], bool)
+        return np.array([bool(_names(c) & self.groups) or c.audio in self.audio for c in clips])
 
 
 def open_training_data(settings: PoolSettings) -> Corpus:
@@ -146,9 +146,14 @@ def open_pool(corpus: Corpus, settings: PoolSettings, *, labelled: bool = False)
     return Pool(rows[~replayed], rows[replayed])
 
 
+def _names(clip: Clip) -> set[str]:
+    """Names a clip's group, and what it was called before exact copies joined it to another."""
+    return {clip.group, clip.extra.get("group_before_merge") or clip.group}
+
+
 def _of(clips: Sequence[Clip]) -> _Protected:
     audio = frozenset(clip.audio for clip in clips) - {""}
-    return _Protected(frozenset(clip.group for clip in clips), audio)
+    return _Protected(frozenset(name for clip in clips for name in _names(clip)), audio)
 
 
 def _protected(corpus: Corpus, settings: PoolSettings) -> _Protected:

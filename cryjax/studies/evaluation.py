@@ -37,7 +37,7 @@ def columns_of(settings: StudySettings, encoder: str) -> Iterator[tuple[str, str
 
 
 class Choices:
-    """Chooses, on validation alone, the settings that a protocol is run with in a whole study.
+    """Chooses, on validation alone, the settings that a protocol is run with on a fold.
 
     Args:
       settings: The study; `tuned` lists what is tried.
@@ -45,12 +45,14 @@ class Choices:
 
     def __init__(self, settings: StudySettings):
         self._settings = settings
-        self._made: dict[tuple[str, str], dict[str, Any]] = {}
-        self._told: dict[tuple[str, str], dict[str, Any]] = {}
+        self._made: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._told: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def facts(self) -> dict[str, str]:
         """Says what was chosen, where the candidates differ."""
-        chosen = [f"{mode} on {name}: {told}" for (name, mode), told in self._told.items()]
+        chosen = [
+            f"{mode} on {name}, {fold}: {told}" for (name, fold, mode), told in self._told.items()
+        ]
         return {"chosen on validation": "; ".join(chosen)} if chosen else {}
 
     def apply(
@@ -78,7 +80,8 @@ class Choices:
         candidates = self._settings.tuned.get(column, ())
         if len(candidates) < 2:
             return _changed(task, candidates[0]) if candidates else task
-        if (name, mode) not in self._made:
+        key = name, task.fold, mode  # another fold may test on what this one validates on
+        if key not in self._made:
             values = []
             for changes in candidates:
                 (outcome,) = evaluate(_changed(task, changes), [mode], [seed], workdir / "tuning")
@@ -88,10 +91,10 @@ class Choices:
             known = workdir / "tuning" / "outcomes"  # the best is not run again
             shutil.copytree(known, workdir / "outcomes", dirs_exist_ok=True)
             best = int(np.argmax(values))
-            self._made[name, mode] = candidates[best]
-            self._told[name, mode] = told = _differing(candidates[best], candidates)
+            self._made[key] = candidates[best]
+            self._told[key] = told = _differing(candidates[best], candidates)
             print(f"{name}, {mode}: {told} of {len(candidates)}, by validation")
-        return _changed(task, self._made[name, mode])
+        return _changed(task, self._made[key])
 
 
 def _differing(chosen: dict[str, Any], candidates: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -126,15 +129,22 @@ def evaluate_part(
     Returns:
       Outcomes by row and column of the table.
     """
-    changes: dict[str, Any] = {"checkpoint": str(part.workdir) if part.pretrain else None}
-    if name == settings.home:
-        changes["data"] = part.data
+    chosen = evaluation_of(settings, name)
+    data = part.data if name == settings.home else chosen.data
+    if part.pretrain is None:  # windows that the others are pre-trained with
+        theirs = settings.pretrain.get("data", {})
+        frames, hop = (
+            data.frames or theirs.get("frames"),
+            data.hop_frames or theirs.get("hop_frames"),
+        )
+        data = dataclasses.replace(data, frames=frames, hop_frames=hop)
+    checkpoint = str(part.workdir) if part.pretrain else None
     made: dict[Cell, list[Outcome]] = defaultdict(list)
-    for task in open_tasks(evaluation_of(settings, name, **changes)):
+    for task in open_tasks(dataclasses.replace(chosen, checkpoint=checkpoint, data=data)):
         place = workdir / "evaluations" / name / part.encoder.replace(" ", "_")
         for column, mode in columns_of(settings, part.encoder):
-            chosen = choices.apply(name, column, mode, task, part.seed, place)
-            for cell, outcome in _run(settings, chosen, mode, column, part, place):
+            tuned = choices.apply(name, column, mode, task, part.seed, place)
+            for cell, outcome in _run(settings, tuned, mode, column, part, place):
                 made[cell].append(dataclasses.replace(outcome, pretraining=part.seed))
     return made
 

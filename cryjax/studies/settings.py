@@ -38,8 +38,8 @@ class StudySettings:
       home: Task whose training part is what is pre-trained on.
       modes: Protocols.
       tuned: Changes of the evaluation that a column's protocols are tried with, with the first
-        seed, fold and encoder of each task; the best on validation is used for all, a single one
-        without trial.
+        seed and encoder of each task and fold; the best on validation is used for all seeds, a
+        single one without trial.
       fractions: Shares of the training groups whose labels are visible; the table then has one
         row for each encoder and protocol, and one column for each share.
       metric: Metric of the table and of what is chosen.
@@ -91,7 +91,7 @@ class StudySettings:
             raise UserError(f"the encoder {RANDOM!r} is not pre-trained and takes no changes")
 
 
-def evaluation_of(settings: StudySettings, task: str, **changes: Any) -> EvaluationSettings:
+def evaluation_of(settings: StudySettings, task: str) -> EvaluationSettings:
     """Returns the settings of a task of the study."""
     plain = merged(settings.transfer, settings.tasks[task])
-    return dataclasses.replace(from_dict(EvaluationSettings, plain, f"task {task}"), **changes)
+    return from_dict(EvaluationSettings, plain, f"task {task}")

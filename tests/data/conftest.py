@@ -13,7 +13,14 @@ from cryjax.spec import preset
 def make_corpus(tmp_path):
     """Writes a small prepared folder whose every frame says where it comes from."""
 
-    def make(lengths=(300, 150, 101, 60, 220, 180), name="corpus", split=("train",), labels="abc"):
+    def make(
+        lengths=(300, 150, 101, 60, 220, 180),
+        name="corpus",
+        split=("train",),
+        labels="abc",
+        group="g{}",
+        before=None,
+    ):
         folder = tmp_path / name
         folder.mkdir()
         spec = preset("uclser")
@@ -25,14 +32,15 @@ def make_corpus(tmp_path):
             Clip(
                 f"{i}.wav",
                 label=labels[i % len(labels)],
-                group=f"g{i}",
+                group=group.format(i),
                 split=split[i % len(split)],
                 extra={
                     "frames": str(len(m)),
                     "audio_sha256": hashlib.sha256(f"{name} {i}".encode()).hexdigest(),
                     "mel_sum": repr(float(m.astype(float).sum())),
                     "mel_square_sum": repr(float((m.astype(float) ** 2).sum())),
-                },
+                }
+                | ({"group_before_merge": before.format(i)} if before else {}),
             )
             for i, m in enumerate(mels)
         ]

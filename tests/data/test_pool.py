@@ -46,6 +46,20 @@ def test_groups_to_protect_are_refused_or_dropped_in_extra_and_replayed_folders(
         assert len(pool_of(dropped).rows) == 0
 
 
+@pytest.mark.parametrize("merged", ["own", "held"])
+def test_a_group_is_protected_by_the_name_it_had_before_a_merge(make_corpus, merged):
+    """Copies join groups in one folder and not in another, where they were decoded anew."""
+    own, held = (
+        str(make_corpus(name=n, split=(s,), **joined)[0])
+        for n, s in (("own", "train"), ("held", "test"))
+        for joined in ({"group": "joint{}", "before": "g{}"} if n == merged else {},)
+    )
+    where: dict[str, Any] = {"protect_dirs": (held,), "protect_splits": ("test",)}
+    with pytest.raises(ValueError, match="clips of 6 groups that validate or test"):
+        pool_of(PoolSettings((own,), **where))
+    assert len(pool_of(PoolSettings((own,), **where, on_protected="drop")).rows) == 0
+
+
 def test_no_replay_folder_is_opened_at_fraction_zero(folders, tmp_path):
     settings = PoolSettings((folders["own"],), replay_dirs=(str(tmp_path / "nowhere"),))
     assert len(open_training_data(settings).sets) == 1

@@ -12,6 +12,7 @@ from cryjax.evaluate.report import crossings
 from cryjax.evaluate.report.study import StudyReport, add_seconds
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationSettings, open_tasks
+from cryjax.evaluate.training import ProbeSettings
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import changed, from_dict, merged
 from cryjax.studies import evaluation
@@ -180,8 +181,9 @@ def test_where_curves_meet_is_what_a_scan_of_lines_finds():
     gap = rng.normal(size=(4, 200))
     fine = np.exp(np.linspace(np.log(5), np.log(100), 4001))
     for found, drawn in zip(crossings.crossing(shares, gap), gap.T, strict=True):
-        reached = np.interp(np.log(fine), np.log(shares), drawn) >= 0
-        expected = fine[reached.argmax()] if reached.any() else np.inf
+        (below,) = np.nonzero(np.interp(np.log(fine), np.log(shares), drawn) < 0)
+        last = below[-1] if len(below) else -1
+        expected = fine[last + 1] if last + 1 < len(fine) else np.inf
         if not np.isclose(drawn[-1], 0, atol=1e-2):  # the grid may step over the last point
             np.testing.assert_allclose(found, expected, rtol=2e-3)
 
@@ -200,6 +202,30 @@ def test_a_verdict_says_where_curves_meet(tmp_path):
     assert "a: SimCLR: linear reaches random: linear/100 % with 58 % of the labels [" in text
     assert "reaches SimCLR: linear with more than 100 % of the labels [" in text
     assert "SimCLR: linear reaches random: linear/100 %" in (tmp_path / "x.json").read_text()
+
+
+def test_a_run_that_diverged_is_said_and_stops_nothing(tmp_path):
+    def diverged(task, right):
+        (made,) = outcomes(task, right, seed=1)
+        return dataclasses.replace(
+            made,
+            pretraining=1,
+            test=Scored.of(made.test.scores * np.nan, made.test.labels, made.test.groups),
+        )
+
+    cells = {
+        ("a", row, f"{share} %"): [*outcomes("a", right), diverged("a", right)]
+        for row, rights in {"x: linear": (20, 30), "y: linear": (10, 28)}.items()
+        for share, right in zip((10, 100), rights, strict=True)
+    }
+    cells["a", "z: linear", "10 %"] = cells["a", "z: linear", "100 %"] = [diverged("a", 20)]
+    pairs = ("x: linear > y: linear/100 %", "z: linear > y: linear")
+    report = StudyReport("x", "?", "accuracy", ranks="100 %", crossings=pairs)
+    text = report.save(tmp_path, cells, {})
+    assert "a: of x: linear/10 % 1 of 2 runs diverged" in text
+    assert "x: linear reaches y: linear/100 % with 63 % of the labels [" in text
+    assert "z: linear reaches y: linear with a share of the labels that is not known" in text
+    assert "mean rank by 100 % over 1 tasks: x: linear 1.0 [" in text
 
 
 def test_the_longest_time_of_a_part_is_kept(tmp_path):
@@ -226,6 +252,11 @@ def test_every_study_is_one_that_can_run(name):
         assert made.init is None or made.init in settings.only[: settings.only.index(encoder)]
     for task in settings.tasks:
         dirs |= set(evaluation_of(settings, task).data.dirs)
+        # a part of which something is given keeps the other defaults of its protocol
+        probe, plain = evaluation_of(settings, task).probe, ProbeSettings()
+        if "probe" not in merged(settings.transfer, settings.tasks[task]):
+            assert probe == plain
+        assert probe.linear_bn.optim.encoder_rate == plain.linear_bn.optim.encoder_rate
     for mode, candidates in settings.tuned.items():
         assert mode in settings.modes
         for changes in candidates:

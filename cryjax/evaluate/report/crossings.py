@@ -13,7 +13,7 @@ def share_of(column: str) -> float:
 def crossing(
     shares: Float[np.ndarray, " shares"], gap: Float[np.ndarray, "shares draws"]
 ) -> Float[np.ndarray, " draws"]:
-    """Interpolates the share of labels at which one curve reaches another.
+    """Interpolates the share of labels from which on one curve is not below another.
 
     Args:
       shares: Shares of the labels, increasing.
@@ -21,15 +21,15 @@ def crossing(
 
     Returns:
       The share of each draw, between the logarithms of its neighbours; the smallest where the first
-      curve is not below the second from the start; infinite where it never gets there.
+      curve is nowhere below the second; infinite where it ends below.
     """
-    reached, draws = gap >= 0, np.arange(gap.shape[1])
-    after = reached.argmax(axis=0)
-    before = np.maximum(after - 1, 0)
+    below, draws, last = gap < 0, np.arange(gap.shape[1]), len(shares) - 1
+    before = last - below[::-1].argmax(axis=0)  # the last share at which it is below
+    after = np.minimum(before + 1, last)
     low, high = gap[before, draws], gap[after, draws]
-    part = np.where(after > 0, low / np.where(low == high, 1, low - high), 0)
-    x = np.log(shares)
-    return np.where(reached.any(axis=0), np.exp(x[before] + part * (x[after] - x[before])), np.inf)
+    x, part = np.log(shares), low / np.where(low == high, 1, low - high)
+    met = np.exp(x[before] + part * (x[after] - x[before]))
+    return np.where(below.any(axis=0), np.where(before < last, met, np.inf), shares[0])
 
 
 def describe(
@@ -51,6 +51,8 @@ def describe(
         return f"{share:.0f} %" if np.isfinite(share) else f"more than {shares[-1]:g} %"
 
     finite = drawn[:, np.isfinite(drawn).all(axis=0)]
+    if 2 * finite.shape[1] < drawn.shape[1] or not np.isfinite(gap).all():
+        return "with a share of the labels that is not known"
     ends = np.quantile(crossing(shares, finite), [0.025, 0.975], method="inverted_cdf")
     (point,) = crossing(shares, gap[:, None])
     return f"with {told(point)} of the labels [{told(ends[0])}, {told(ends[1])}]"

@@ -132,8 +132,8 @@ def shares(rows: Sequence[dict[str, Any]], metric: str) -> Any:
     for (task, protocol), axis in zip(itertools.product(tasks, protocols), axes.flat, strict=True):
         mine = [r for r in split if (r["task"], r["protocol"]) == (task, protocol)]
         for encoder in dict.fromkeys(r["encoder"] for r in split):
-            cells = [r for r in mine if r["encoder"] == encoder]
-            _line(axis, encoder, [r["share"] for r in cells], cells)
+            if cells := [r for r in mine if r["encoder"] == encoder]:
+                _line(axis, encoder, [r["share"] for r in cells], cells)
         axis.set_xscale("log")
         ticks = sorted({r["share"] for r in mine})
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import permutation_test, spearmanr
 
 from cryjax.data.manifest import save_csv
-from cryjax.evaluate.estimates import Run, by_fold, difference, estimate
+from cryjax.evaluate.estimates import Run, by_fold, difference, estimate, finite_seeds
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings, plots
 from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, unique_runs
@@ -21,7 +21,8 @@ from cryjax.files import load_json, save_json
 
 NOTE = (
     "Per cent: mean over pre-trainings ± standard error over pre-trainings [95 % interval over "
-    "groups of the test part]. Empty cells were not evaluated."
+    "groups of the test part]. Intervals, of differences too, are of these trained networks: other "
+    "pre-trainings differ by what ± says. Empty cells were not evaluated."
 )
 Cells = Mapping[tuple[str, str, str], Sequence[Outcome]]  # by task, row and column
 
@@ -58,14 +59,18 @@ class StudyReport:
           about: What the numbers are: facts for the reader by name.
         """
         runs = {key: _runs(outcomes) for key, outcomes in cells.items()}
+        finite = {key: finite_seeds(mine) or mine for key, mine in runs.items()}
         rows: list[dict[str, Any]] = [
             {"task": task, "row": row, "column": column, "seeds": len({r.seed for r in mine})}
             | {"folds": len({r.fold for r in mine}), "groups": _groups(mine)}
             | estimate(mine)[self.metric]
             for (task, row, column), mine in runs.items()
         ]
-        verdicts = [*self._differences(runs), *self._correlation(rows), *self._ranks(runs)]
-        verdicts += self._crossings(runs)
+        verdicts = [*self._differences(runs), *self._correlation(rows), *self._ranks(finite)]
+        verdicts += self._crossings(finite)
+        for (task, row, column), mine in runs.items():
+            if lost := sum(not run.scored.finite for run in mine):
+                verdicts.append(f"{task}: of {row}/{column} {lost} of {len(mine)} runs diverged")
         parts = [f"## {self.study}: {self.question}", *(f"- {text}" for text in verdicts)]
         parts += [self._table(task, rows) for task in dict.fromkeys(row["task"] for row in rows)]
         parts.append("\n".join(f"- {name}: {value}" for name, value in about.items()))
