@@ -37,6 +37,7 @@ RECIPES: dict[str, Any] = {
     "rate_0001": {"optim": {"learning_rate": 1e-3}},
     "audio_ntt": {"steps": 800, "encoder": {"name": "audio_ntt", "width": 512}},
     "audio_ntt_96": {
+        "steps": 400,
         "encoder": {"name": "audio_ntt", "width": 512},
         "data": {"frames": 96, "hop_frames": 48},
     },
