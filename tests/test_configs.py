@@ -15,11 +15,14 @@ from ml_collections import ConfigDict
 from configs import ablations, protocol, simclr, suite, transfer
 from configs.paper import slicer, ubenwa, uclser
 from cryjax.data.pool import open_pool, open_training_data
+from cryjax.evaluate.task import EvaluationSettings
+from cryjax.evaluate.training import ProbeSettings, TrainingSettings
+from cryjax.objectives.slicer import SLICERSettings
 from cryjax.pretraining import PretrainSettings, build, resolve
 from cryjax.settings import changed, from_dict, merged, to_dict
 from cryjax.spec import preset
 from cryjax.tasks import TASKS, table
-from cryjax.train.optim import build_optimiser
+from cryjax.train.optim import OptimSettings, build_optimiser
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAPER = [
@@ -130,6 +133,18 @@ def test_every_config_becomes_settings_and_shares_nothing(module):
 def test_defaults_are_those_of_the_dataclasses():
     """configs/ start from them: what a config does not change is written once."""
     assert settings_of(transfer.get_config().to_dict()) == transfer.TransferSettings()
+
+
+def test_a_part_that_is_given_in_part_keeps_the_defaults_it_has_there():
+    """`probe.linear` has another rate than its class; a change of name starts from the class."""
+    made = from_dict(EvaluationSettings, {"probe": {"linear": {"steps": 7}}})
+    assert made.probe.linear == dataclasses.replace(ProbeSettings().linear, steps=7)
+    assert made.probe.linear.optim != TrainingSettings().optim
+    named = from_dict(PretrainSettings, {"optim": {"name": "lars"}, "seed": 3})
+    assert named.optim == OptimSettings("lars")
+    assert (named.seed, named.data) == (3, PretrainSettings().data)
+    other = from_dict(PretrainSettings, {"objective": {"name": "slicer", "queue": 8}})
+    assert other.objective == SLICERSettings(queue=8)
 
 
 def test_ablations_cover_the_sources_tables_row_by_row():
