@@ -23,7 +23,7 @@ from cryjax import help
 from cryjax.errors import UserError
 from cryjax.locks import hold
 from cryjax.places import config_file, preparation
-from cryjax.settings import choose, from_dict
+from cryjax.settings import choose, differences, from_dict
 from cryjax.tasks import TASKS
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/, with :variant.")
@@ -44,6 +44,7 @@ TRY_AGAIN = 75  # sysexits.h: temporary failure
 MANY_PROCESSES = ("pretrain",)  # tasks that may be spread; the others are small
 EMBEDDED = "synthetic"  # beginning of the names of corpora made by code
 EMBEDDED_SPEC = "laptop"  # of their log-mels
+PREPARED_AS = "prepared_as.json"  # beside a corpus of a study: what it was asked for
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written and resumed from.")
 
 
@@ -116,7 +117,7 @@ def with_corpora(config: dict[str, Any]) -> dict[str, Any]:
     """Prepares the corpora that a study needs, and puts their folders in the place of their names.
 
     Raises:
-      UserError: Recordings are missing.
+      UserError: Recordings are missing, or a folder holds the corpus prepared in another way.
     """
     folders = {}
     for name, how in config.pop("corpora", {}).items():
@@ -135,15 +136,25 @@ def with_corpora(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare_corpus(folder: pathlib.Path, recordings: pathlib.Path, how: dict[str, Any]) -> None:
+    """Prepares a corpus that is not there yet, and remembers how beside it."""
+    from cryjax.files import load_json, save_json
+
+    remembered, wanted = folder / PREPARED_AS, dict(how)
+    if remembered.exists() and _is_prepared(folder, how["spec"]):
+        if (found := load_json(remembered, "remove the folder")) == wanted:
+            return
+        raise UserError(
+            f"{folder} was prepared otherwise: {'; '.join(differences(found, wanted, 'corpus'))}; "
+            "remove it, or name another folder with --config.prepared"
+        )
     corpus, source = how.pop("corpus"), recordings / how.pop("source")
-    if _is_prepared(folder, how["spec"]):
-        return
     if not source.exists():
         raise UserError(
             f"{source} is missing: this study is about recordings of the corpus {corpus}; put them "
             "there, or name the folder that holds them with --config.recordings"
         )
     _prepare(corpus, str(source), folder, **how)
+    save_json(remembered, wanted)
 
 
 def _prepare(corpus: str, source: str | None, folder: pathlib.Path, **how: Any) -> None:

@@ -1,7 +1,9 @@
-"""Few labels: curves by share, and semi-supervised learning by the rules of Oliver et al. 2018.
+"""Few labels: curves by share, and semi-supervised learning after Oliver et al. 2018.
 
-Every method has the same budget, its weight is chosen from three values on validation, which is as
-small as the labels allow, and transfer (SimCLR, linear+BN) is a rival.
+Only training labels are few: validation keeps all of its own, which choose the step and, for the
+semi-supervised methods, a weight from three values; that is more than whoever has few labels has.
+Every method trains on the labels for as many updates, self-training as often as it has rounds, and
+transfer (SimCLR, linear+BN), whose pre-training comes on top, is a rival.
 """
 
 from typing import Any

@@ -49,11 +49,14 @@ class Choices:
         self._told: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def facts(self) -> dict[str, str]:
-        """Says what was chosen, where the candidates differ."""
+        """Says what was chosen, where the candidates differ, and whose labels are few."""
         chosen = [
             f"{mode} on {name}, {fold}: {told}" for (name, fold, mode), told in self._told.items()
         ]
-        return {"chosen on validation": "; ".join(chosen)} if chosen else {}
+        facts = {"chosen on validation": "; ".join(chosen)} if chosen else {}
+        if self._settings.fractions:
+            facts["labels"] = "nested shares of the training groups; validation keeps all of its own"
+        return facts
 
     def apply(
         self,

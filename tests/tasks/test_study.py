@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from configs import study as configs_study
+from cryjax.errors import UserError
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings
 from cryjax.evaluate.report.study import StudyReport, add_seconds
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationSettings, open_tasks
 from cryjax.evaluate.training import ProbeSettings
+from cryjax.main import with_corpora
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import changed, from_dict, merged
 from cryjax.studies import evaluation
@@ -99,6 +101,29 @@ def test_what_a_study_pre_trains_on_holds_nothing_that_it_tests_on(settings):
     assert data.on_protected == "drop"
 
 
+def test_a_corpus_that_was_prepared_otherwise_is_not_taken_for_another(prepared, tmp_path, capsys):
+    """Its name and its features may be those of the study, and its labels or split not."""
+    how = {"corpus": "csv", "source": "clips.csv", "spec": "laptop", "split": "holdout"}
+
+    def placed(**changes):
+        where = {"prepared": str(tmp_path), "recordings": str(prepared.parent)}
+        task = {"data": {"dirs": "mine"}}
+        return with_corpora(where | {"corpora": {"mine": how | changes}, "tasks": {"a": task}})
+
+    config = placed()
+    assert config["tasks"]["a"]["data"]["dirs"] == str(tmp_path / "mine")
+    made = (tmp_path / "mine" / "manifest.json").stat().st_mtime_ns
+    assert placed() == config  # taken as it is
+    with pytest.raises(
+        UserError, match="was prepared otherwise: corpus.label: None there, 'group'"
+    ):
+        placed(label="group")
+    assert (tmp_path / "mine" / "manifest.json").stat().st_mtime_ns == made
+    (tmp_path / "mine" / "prepared_as.json").unlink()  # nobody knows how: again
+    placed(label="group")
+    assert (tmp_path / "mine" / "manifest.json").stat().st_mtime_ns > made
+
+
 def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
     """The candidate that validation likes less is given perfect test predictions."""
     tried = ({"probe": {"linear": {"steps": 2}}}, {"probe": {"linear": {"steps": 4}}})
@@ -142,6 +167,7 @@ def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
 def test_shares_of_labels_are_columns(settings, tmp_path):
     few = dataclasses.replace(settings, fractions=(0.3, 1.0), modes=("knn",), compare=(), ranks="")
     study.run(few, tmp_path)
+    assert "validation keeps all of its own" in (tmp_path / "smoke.md").read_text()
     rows = json.loads((tmp_path / "smoke.json").read_text())["rows"]
     assert {(row["row"], row["column"]) for row in rows} == {
         (f"{encoder}: knn", share)
