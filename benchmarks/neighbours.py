@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from benchmarks.timing import LIMIT, in_turns, machine, on_cores, report
+from benchmarks.timing import LIMIT, in_turns, machine, need, on_cores, report
 from cryjax.evaluate.knn import KnnSettings, knn_shares
 from cryjax.train.mesh import use_all_cores
 
@@ -21,7 +21,7 @@ BANK, QUERIES, FEATURES, K, CLASSES = 16_000, 2_000, 512, 200, 20
 
 def of_faiss(bank: np.ndarray, queries: np.ndarray, labels: np.ndarray) -> Callable:
     """Prepares the same votes from faiss, whose index holds vectors of length one."""
-    import faiss
+    faiss = need("faiss", "pip install faiss-cpu")
 
     def unit(x: np.ndarray) -> np.ndarray:
         return x / np.linalg.norm(x, axis=1, keepdims=True)
