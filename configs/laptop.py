@@ -4,10 +4,10 @@
     python -m cryjax.main --config=configs/laptop.py --workdir=runs/mine \
         --config.data.dirs=prepared/mine
 
-Temperature, batch, rate and encoder are those of the smallest of seven recipes that fold 4 of ESC-50
-does not tell apart; others of `configs/study.py:recipes` are still to be tried (docs/results.md). Windows are 48 frames
-of 25 ms, 1.2 s. `:smoke` runs in seconds. Expected on ESC-50: a loss that falls from log(255) = 5.5
-to 1.7, in 25 minutes of two cores.
+Temperature, batch, rate and encoder are those of the smallest of the recipes that fold 4 of ESC-50
+does not tell apart; others of `configs/study.py:recipes` are still to be tried (docs/results.md).
+Windows are 48 frames of 25 ms, 1.2 s. `:smoke` runs in seconds. Expected on ESC-50: a loss that
+falls from log(255) = 5.5 to 1.7, in 25 minutes of two cores.
 """
 
 from typing import Any
