@@ -55,7 +55,7 @@ class Choices:
         ]
         facts = {"chosen on validation": "; ".join(chosen)} if chosen else {}
         if self._settings.fractions:
-            facts["labels"] = "nested shares of the training groups; validation keeps all of its own"
+            facts["labels"] = "shares of the training groups, nested; validation keeps all its own"
         return facts
 
     def apply(

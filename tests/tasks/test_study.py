@@ -167,7 +167,7 @@ def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
 def test_shares_of_labels_are_columns(settings, tmp_path):
     few = dataclasses.replace(settings, fractions=(0.3, 1.0), modes=("knn",), compare=(), ranks="")
     study.run(few, tmp_path)
-    assert "validation keeps all of its own" in (tmp_path / "smoke.md").read_text()
+    assert "validation keeps all its own" in (tmp_path / "smoke.md").read_text()
     rows = json.loads((tmp_path / "smoke.json").read_text())["rows"]
     assert {(row["row"], row["column"]) for row in rows} == {
         (f"{encoder}: knn", share)
