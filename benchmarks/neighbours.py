@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.timing import LIMIT, in_turns, machine, need, on_cores, report
-from cryjax.evaluate.knn import KnnSettings, knn_shares
+from cryjax.evaluate.knn import KnnSettings, knn_shares, unit
 from cryjax.train.mesh import use_all_cores
 
 BANK, QUERIES, FEATURES, K, CLASSES = 16_000, 2_000, 512, 200, 20
@@ -22,10 +22,6 @@ BANK, QUERIES, FEATURES, K, CLASSES = 16_000, 2_000, 512, 200, 20
 def of_faiss(bank: np.ndarray, queries: np.ndarray, labels: np.ndarray) -> Callable:
     """Prepares the same votes from faiss, whose index holds vectors of length one."""
     faiss = need("faiss", "pip install faiss-cpu")
-
-    def unit(x: np.ndarray) -> np.ndarray:
-        return x / np.linalg.norm(x, axis=1, keepdims=True)
-
     index = faiss.IndexFlatIP(FEATURES)
     index.add(unit(bank))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from configs import laptop
 from configs.studies import shared
+from cryjax.evaluate.report.crossings import column_of
 from cryjax.settings import merged
 from cryjax.studies.settings import StudySettings
 
@@ -23,7 +24,7 @@ WEIGHTS = {  # of the unlabelled loss: a third of, and three times, what the sou
 }
 # by row and column: what pre-training gives at each share, and where curves meet
 COMPARED = tuple(
-    f"{ours}/{100 * share:g} % > {theirs}/{100 * share:g} %"
+    f"{ours}/{column_of(share)} > {theirs}/{column_of(share)}"
     for ours, theirs in (
         ("SimCLR: finetune", "random: finetune"),
         ("SimCLR: linear_bn", "SimCLR: finetune"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from cryjax.evaluate.outcomes import Outcome, evaluate, evaluate_fractions
 from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.report.crossings import column_of
 from cryjax.evaluate.statistics import weighted_scores
 from cryjax.evaluate.task import EvaluationTask, open_tasks
 from cryjax.settings import changed
@@ -45,13 +46,13 @@ class Choices:
 
     def __init__(self, settings: StudySettings):
         self._settings = settings
-        self._made: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._told: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._made: dict[tuple[str, str, str, str], dict[str, Any]] = {}
 
     def facts(self) -> dict[str, str]:
         """Says what was chosen, where the candidates differ, and whose labels are few."""
         chosen = [
-            f"{mode} on {name}, {fold}: {told}" for (name, fold, mode), told in self._told.items()
+            f"{mode} on {name}, {fold}: {_differing(made, self._settings.tuned[column])}"
+            for (name, fold, column, mode), made in self._made.items()
         ]
         facts = {"chosen on validation": "; ".join(chosen)} if chosen else {}
         if self._settings.fractions:
@@ -83,7 +84,7 @@ class Choices:
         candidates = self._settings.tuned.get(column, ())
         if len(candidates) < 2:
             return _changed(task, candidates[0]) if candidates else task
-        key = name, task.fold, mode  # another fold may test on what this one validates on
+        key = name, task.fold, column, mode  # another fold may test on what this one validates on
         if key not in self._made:
             values = []
             for changes in candidates:
@@ -95,7 +96,7 @@ class Choices:
             shutil.copytree(known, workdir / "outcomes", dirs_exist_ok=True)
             best = int(np.argmax(values))
             self._made[key] = candidates[best]
-            self._told[key] = told = _differing(candidates[best], candidates)
+            told = _differing(candidates[best], candidates)
             print(f"{name}, {mode}: {told} of {len(candidates)}, by validation")
         return _changed(task, self._made[key])
 
@@ -136,11 +137,8 @@ def evaluate_part(
     data = part.data if name == settings.home else chosen.data
     if part.pretrain is None:  # windows that the others are pre-trained with
         theirs = settings.pretrain.get("data", {})
-        frames, hop = (
-            data.frames or theirs.get("frames"),
-            data.hop_frames or theirs.get("hop_frames"),
-        )
-        data = dataclasses.replace(data, frames=frames, hop_frames=hop)
+        given = {key: getattr(data, key) or theirs.get(key) for key in ("frames", "hop_frames")}
+        data = dataclasses.replace(data, **given)
     checkpoint = str(part.workdir) if part.pretrain else None
     made: dict[Cell, list[Outcome]] = defaultdict(list)
     for task in open_tasks(dataclasses.replace(chosen, checkpoint=checkpoint, data=data)):
@@ -164,4 +162,4 @@ def _run(
         return [((part.encoder, column), o) for o in evaluate(task, [mode], [part.seed], workdir)]
     made = evaluate_fractions(task, mode, [part.seed], settings.fractions, workdir)
     row = f"{part.encoder}: {column}"
-    return [((row, f"{100 * fraction:g} %"), outcome) for fraction, outcome in made]
+    return [((row, column_of(fraction)), outcome) for fraction, outcome in made]

@@ -44,8 +44,8 @@ class StudySettings:
         row for each encoder and protocol, and one column for each share.
       metric: Metric of the table and of what is chosen.
       compare: Comparisons of cells, as "row/column > row/column".
-      crossings: Of a study with `fractions`: rows of which one reaches another, or a cell of it,
-        as "row > row" or "row > row/column".
+      crossings: Rows of which one reaches another, or a cell of it, as "row > row" or
+        "row > row/column"; for studies with `fractions`.
       published: Figures of the source by encoder.
       ranks: Protocol by whose scores encoders are ranked over all tasks; "" for none.
     """

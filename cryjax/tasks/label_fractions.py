@@ -9,7 +9,7 @@ import jax
 from cryjax.errors import UserError
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome, evaluate_fractions, protocols_of
-from cryjax.evaluate.report import plots, tables
+from cryjax.evaluate.report import crossings, plots, tables
 from cryjax.evaluate.report.publish import facts_of
 from cryjax.evaluate.task import EvaluationSettings, EvaluationTask, named_checkpoints, open_tasks
 from cryjax.settings import free
@@ -86,7 +86,7 @@ def run(settings: LabelFractionSettings, workdir: pathlib.Path) -> None:
                 tasks[task.fold] = task
                 made = evaluate_fractions(task, mode, mine, settings.fractions, workdir)
                 for fraction, outcome in made:
-                    label = f"{name} @ {100 * fraction:g} %"
+                    label = f"{name} @ {crossings.column_of(fraction)}"
                     outcomes.append(dataclasses.replace(outcome, mode=label))
                     counts[label].append(
                         len(task.with_fraction(fraction).labelled(outcome.seed).train)

@@ -4,6 +4,11 @@ import numpy as np
 from jaxtyping import Float
 
 
+def column_of(fraction: float) -> str:
+    """Names the column of a share of labels, such as "20 %" of 0.2; see `share_of`."""
+    return f"{100 * fraction:g} %"
+
+
 def share_of(column: str) -> float:
     """Reads the name of a column such as "20 %"; 0 of one that is no share of labels."""
     number, percent, rest = column.partition(" %")

@@ -82,17 +82,14 @@ def fraction_curve(
     for name in dict.fromkeys(point["series"] for point in points):
         mine = sorted((p for p in points if p["series"] == name), key=lambda p: p["clips"])
         _line(axis, name, [p["clips"] for p in mine], [p[metric] for p in mine])
-    axis.set_xscale("log")
     numbers = sorted({round(p["clips"]) for p in points})
     ticks = numbers[:1]
     for number in numbers[1:]:  # a label that would touch the one before is left out
         if np.log(number / ticks[-1]) >= TICK_ROOM * np.log(numbers[-1] / numbers[0]):
             ticks.append(number)
-    axis.set_xticks(ticks, [str(t) for t in ticks], fontsize=8)
-    axis.minorticks_off()
+    _log_axis(axis, ticks)
     axis.set(xlabel="labelled recordings", ylabel=metric.replace("_", " "))
     axis.set_title("band: ± 2 standard errors over seeds; bars: 95 % over groups", fontsize=8)
-    axis.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
@@ -105,6 +102,14 @@ def _line(axis: Any, name: str, x: Sequence[float], cells: Sequence[Mapping[str,
     band = 2 * np.nan_to_num(error)
     axis.fill_between(x, mean - band, mean + band, color=line.get_color(), alpha=0.25)
     axis.vlines(x, low, high, color=line.get_color(), alpha=0.5, linewidth=1)
+
+
+def _log_axis(axis: Any, ticks: Sequence[float]) -> None:
+    """Makes the horizontal axis logarithmic, with these numbers alone."""
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [f"{tick:.12g}" for tick in ticks], fontsize=8)
+    axis.minorticks_off()
+    axis.grid(alpha=0.3)
 
 
 def shares(rows: Sequence[dict[str, Any]], metric: str) -> Any:
@@ -134,13 +139,9 @@ def shares(rows: Sequence[dict[str, Any]], metric: str) -> Any:
         for encoder in dict.fromkeys(r["encoder"] for r in split):
             if cells := [r for r in mine if r["encoder"] == encoder]:
                 _line(axis, encoder, [r["share"] for r in cells], cells)
-        axis.set_xscale("log")
-        ticks = sorted({r["share"] for r in mine})
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
-        axis.minorticks_off()
+        _log_axis(axis, sorted({r["share"] for r in mine}))
         axis.set_title(f"{task}, {protocol}", fontsize=9)
         axis.set_xlabel("labels (%)", fontsize=8)
-        axis.grid(alpha=0.3)
     for axis in axes[:, 0]:
         axis.set_ylabel(f"{metric.replace('_', ' ')} (%)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)

@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ NOTE = (
     "groups of the test part]. Intervals, of differences too, are of these trained networks: other "
     "pre-trainings differ by what ± says. Empty cells were not evaluated."
 )
-Cells = Mapping[tuple[str, str, str], Sequence[Outcome]]  # by task, row and column
+Key = tuple[str, str, str]  # task, row and column
+Cells = Mapping[Key, Sequence[Outcome]]
+Drawn = Callable[[Key], np.ndarray]
 
 
 @dataclasses.dataclass
@@ -59,15 +61,16 @@ class StudyReport:
           about: What the numbers are: facts for the reader by name.
         """
         runs = {key: _runs(outcomes) for key, outcomes in cells.items()}
-        finite = {key: finite_seeds(mine) or mine for key, mine in runs.items()}
         rows: list[dict[str, Any]] = [
             {"task": task, "row": row, "column": column, "seeds": len({r.seed for r in mine})}
             | {"folds": len({r.fold for r in mine}), "groups": _groups(mine)}
             | estimate(mine)[self.metric]
             for (task, row, column), mine in runs.items()
         ]
-        verdicts = [*self._differences(runs), *self._correlation(rows), *self._ranks(finite)]
-        verdicts += self._crossings(finite)
+        means = {(r["task"], r["row"], r["column"]): r["mean"] for r in rows}
+        drawn = functools.cache(lambda key: self._drawn(runs[key]))
+        verdicts = [*self._differences(runs), *self._correlation(rows)]
+        verdicts += [*self._ranks(means, drawn), *self._crossings(means, drawn)]
         for (task, row, column), mine in runs.items():
             if lost := sum(not run.scored.finite for run in mine):
                 verdicts.append(f"{task}: of {row}/{column} {lost} of {len(mine)} runs diverged")
@@ -105,7 +108,7 @@ class StudyReport:
         note = f"{NOTE} {some['groups']} groups."
         return Table(title, head, cells, note, rows).as_markdown()
 
-    def _differences(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
+    def _differences(self, runs: Mapping[Key, list[Run]]) -> list[str]:
         """Compares cells on the same test recordings, in every task that has both."""
         said = []
         named = {(task, f"{row}/{column}"): r for (task, row, column), r in runs.items()}
@@ -149,44 +152,45 @@ class StudyReport:
             f"{drawn.statistic:.2f} (one-sided permutation p = {drawn.pvalue:.3f})"
         ]
 
-    def _crossings(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
+    def _drawn(self, runs: list[Run]) -> np.ndarray:
+        """Draws the metric of a cell over groups of the test part, without diverged seeds."""
+        return resampled(by_fold(finite_seeds(runs) or runs))[self.metric]
+
+    def _crossings(self, means: Mapping[Key, float], drawn: Drawn) -> list[str]:
         """Says at which share of labels a row reaches another, or one of its cells."""
         said = []
-        drawn = functools.cache(lambda key: resampled(by_fold(runs[key]))[self.metric])
-        mean = functools.cache(lambda key: estimate(runs[key])[self.metric]["mean"])
         for pair in self.crossings:
             ours, theirs = (side.strip() for side in pair.split(">"))
             row, _, fixed = theirs.partition("/")
-            for task in dict.fromkeys(key[0] for key in runs):
-                columns = [column for t, r, column in runs if (t, r) == (task, ours)]
+            for task in dict.fromkeys(key[0] for key in means):
+                columns = [column for t, r, column in means if (t, r) == (task, ours)]
                 against = [(task, row, fixed or column) for column in columns]
-                if len(columns) < 2 or not set(against) <= runs.keys():
+                if len(columns) < 2 or not set(against) <= means.keys():
                     continue
                 cells = [((task, ours, c), b) for c, b in zip(columns, against, strict=True)]
                 found = crossings.describe(
                     np.array([crossings.share_of(column) for column in columns]),
-                    np.array([mean(a) - mean(b) for a, b in cells]),
+                    np.array([means[a] - means[b] for a, b in cells]),
                     np.array([drawn(a) - drawn(b) for a, b in cells]),
                 )
                 said.append(f"{task}: {ours} reaches {theirs} {found}")
         return said
 
-    def _ranks(self, runs: dict[tuple[str, str, str], list[Run]]) -> list[str]:
+    def _ranks(self, means: Mapping[Key, float], drawn: Drawn) -> list[str]:
         """Ranks rows by their mean rank over the tasks, with the interval over groups."""
         if not self.ranks:
             return []
-        tasks = list(dict.fromkeys(key[0] for key in runs))
-        rows = [row for _, row, column in runs if column == self.ranks]
+        tasks = list(dict.fromkeys(key[0] for key in means))
+        rows = [row for _, row, column in means if column == self.ranks]
         every = [
-            row for row in dict.fromkeys(rows) if all((t, row, self.ranks) in runs for t in tasks)
+            row for row in dict.fromkeys(rows) if all((t, row, self.ranks) in means for t in tasks)
         ]
         if len(every) < 2:
             return []
         ranks = []
         for task in tasks:
-            drawn = [resampled(by_fold(runs[task, row, self.ranks]))[self.metric] for row in every]
-            means = [[estimate(runs[task, row, self.ranks])[self.metric]["mean"]] for row in every]
-            both = np.concatenate([np.array(means), np.array(drawn)], axis=1)
+            keys = [(task, row, self.ranks) for row in every]
+            both = np.array([[means[key], *drawn(key)] for key in keys])
             ranks.append((-both).argsort(axis=0).argsort(axis=0) + 1)
         mean = np.mean(ranks, axis=0)
         order = np.argsort(mean[:, 0])
