@@ -22,37 +22,39 @@ from cryjax.augment.mix import mix_with
 PATCHES, FRAMES, MELS, ALPHA, MEAN, STD = 256, 101, 96, 0.05, -4.0, 2.0
 
 
-def mixed(x: np.ndarray, back: np.ndarray, lam: float) -> np.ndarray:
-    """Applies mix-back with energy adjustment."""
-    fore, behind = 10**x, 10**back
-    return np.log10((1 - lam) * fore + lam * fore.sum() / behind.sum() * behind)
+def mixed(x: np.ndarray, back: np.ndarray, lam: float, base: float = 10.0) -> np.ndarray:
+    """Applies mix-back with energy adjustment to logarithms of a base."""
+    fore, behind = base**x, base**back
+    total = (1 - lam) * fore + lam * fore.sum() / behind.sum() * behind
+    return np.log(total) / np.float32(math.log(base))
 
 
-def crop_box(rng: np.random.Generator) -> tuple[int, int, int, int]:
+def crop_box(rng: np.random.Generator, frames: int, mels: int) -> tuple[int, int, int, int]:
     """Draws top, left, height and width by torchvision's rule."""
     for _ in range(10):
-        area = rng.uniform(0.8, 1.0) * FRAMES * MELS
+        area = rng.uniform(0.8, 1.0) * frames * mels
         aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
         wide, high = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if wide <= MELS and high <= FRAMES:
-            top, left = rng.integers(FRAMES - high + 1), rng.integers(MELS - wide + 1)
+        if wide <= mels and high <= frames:
+            top, left = rng.integers(frames - high + 1), rng.integers(mels - wide + 1)
             return int(top), int(left), high, wide
-    return 0, 0, FRAMES, MELS
+    return 0, 0, frames, mels
 
 
 def resized(image: Any, x: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """Resizes the box of a patch to the patch's size."""
     top, left, high, wide = box
     part = image.fromarray(np.ascontiguousarray(x[top : top + high, left : left + wide]))
-    return np.asarray(part.resize((MELS, FRAMES), image.BILINEAR))
+    return np.asarray(part.resize(x.shape[::-1], image.BILINEAR))
 
 
-def one_patch(image: Any, rng: np.random.Generator, x: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Does what a worker does to a patch."""
-    x = mixed(x, back, rng.uniform(0, ALPHA))
-    x = resized(image, x, crop_box(rng)) * np.float32(rng.uniform(0.75, 1))
-    x = x + rng.normal(0, rng.uniform(0, 0.01), x.shape).astype(np.float32)
-    return (x - MEAN) / STD
+def one_patch(
+    image: Any, rng: np.random.Generator, x: np.ndarray, back: np.ndarray, base: float = 10.0
+) -> np.ndarray:
+    """Does what a worker does to a patch of (frames, mels), but for the normalisation."""
+    x = mixed(x, back, rng.uniform(0, ALPHA), base)
+    x = resized(image, x, crop_box(rng, *x.shape)) * np.float32(rng.uniform(0.75, 1))
+    return x + rng.normal(0, rng.uniform(0, 0.01), x.shape).astype(np.float32)
 
 
 def main() -> None:
@@ -62,7 +64,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     shape = (PATCHES // 2, 2, FRAMES, MELS)
     mel, back = (rng.normal(MEAN, STD, shape).astype(np.float32) for _ in range(2))
-    boxes = np.array([crop_box(rng) for _ in range(len(mel))])
+    boxes = np.array([crop_box(rng, FRAMES, MELS) for _ in range(len(mel))])
     got = resize_boxes(jnp.asarray(mel[:, 0]), jnp.asarray(boxes[:, [0, 1, 2, 3]]))
     want = [resized(image, x, tuple(b)) for x, b in zip(mel[:, 0], boxes, strict=True)]
     np.testing.assert_allclose(got, want, atol=1e-4)
@@ -82,7 +84,7 @@ def main() -> None:
         "ours (jit, batch of 256)": lambda: jax.block_until_ready(jitted(key, mel, back)),
         f"{LIMIT}copying patches and backgrounds": copying(mel, back),
         "numpy and PIL, patch by patch": lambda: [
-            one_patch(image, rng, x, b) for x, b in zip(*flat, strict=True)
+            (one_patch(image, rng, x, b) - MEAN) / STD for x, b in zip(*flat, strict=True)
         ],
     }
     print(machine("jax", "numpy", "pillow"))

@@ -74,7 +74,7 @@ def their_steps(torch: Any, clips: int, *, compiled: bool) -> Any:
     """Makes the same function in PyTorch."""
     from benchmarks import peers
 
-    model = peers.SimCLR("cnn14").cuda().to(memory_format=torch.channels_last)
+    model = peers.SimCLR(peers.CNN14(), 2048).cuda().to(memory_format=torch.channels_last)
     loss_of = torch.compile(model) if compiled else model
     optimiser = torch.optim.SGD(model.parameters(), RATE, MOMENTUM)
     mel = np.random.default_rng(0).normal(size=(clips, 2, FRAMES, MELS)).astype(np.float16)

@@ -1,8 +1,10 @@
-"""The kernel's gradient and max pooling on CPU: XLA's own beside ours.
+"""Convolutions and max pooling on CPU: XLA's own beside other forms.
 
     python -m benchmarks.convolution
 
-Medians of five calls in turns on one device; the numbers are checked equal first.
+Of the kernel's gradient and of pooling, XLA's beside what the package does; of the convolution
+forward, where the package takes XLA's, XLA's beside patches times a matrix, image by image. Medians
+of five calls in turns on one device; the numbers are checked equal first.
 """
 
 import statistics
@@ -38,6 +40,28 @@ def our_kernel_gradient(x, grad):
     return _kernel_gradient(x, grad, 3, 1)
 
 
+def xla_forward(x, kernel):
+    """Convolves by XLA."""
+    return _direct(x, kernel, 1)
+
+
+def forward_by_rows(x, kernel):
+    """Convolves image by image: one row of the kernel after another times patches of a row."""
+    n_in, n_out = kernel.shape[2:]
+
+    def one(image):
+        high, wide = image.shape[:2]
+        image = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+        patches = jnp.concatenate([image[:, j : j + wide] for j in range(3)], -1)
+        rows = [patches[i : i + high].reshape(-1, 3 * n_in) for i in range(3)]
+        first, second, third = (
+            row @ k for row, k in zip(rows, kernel.reshape(3, -1, n_out), strict=True)
+        )
+        return (first + second + third).reshape(high, wide, n_out)
+
+    return jax.lax.map(one, x)
+
+
 def xla_max_pool(x):
     """Applies XLA's window reduction."""
     return nnx.max_pool(x, (2, 2), strides=(2, 2))
@@ -51,16 +75,27 @@ def main() -> None:
     def normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
-    print(f"kernel gradient, 3x3, batch {BATCH}   {'XLA':>16} {'ours':>18}   ratio")
-    for high, wide, n_in, n_out in MAPS:
-        x, grad = normal(BATCH, high, wide, n_in), normal(BATCH, high, wide, n_out)
-        want, got = xla_kernel_gradient(x, grad), our_kernel_gradient(x, grad)
-        np.testing.assert_allclose(got, want, atol=2e-5 * float(jnp.abs(want).max()))
-        a, b = seconds(xla_kernel_gradient, our_kernel_gradient, x, grad)
-        work = 2 * 9 * n_in * n_out * high * wide * BATCH / 1e9
-        row = f"{high}x{wide} {n_in}->{n_out}".ljust(32)
-        row += "".join(f"{took:8.3f} s {work / took:4.0f} GF/s" for took in (a, b))
-        print(f"{row}{a / b:8.1f}")
+    for title, shape_of, xla, other in (
+        (
+            "kernel gradient",
+            lambda x, n: (*x.shape[:3], n),
+            xla_kernel_gradient,
+            our_kernel_gradient,
+        ),
+        ("forward", lambda x, n: (3, 3, x.shape[3], n), xla_forward, forward_by_rows),
+    ):
+        name = "ours" if title == "kernel gradient" else "by rows"
+        print(f"{f'{title}, 3x3, batch {BATCH}':32}{'XLA':>19}{name:>19}   ratio")
+        for high, wide, n_in, n_out in MAPS:
+            x = normal(BATCH, high, wide, n_in)
+            y = normal(*shape_of(x, n_out))
+            want = xla(x, y)
+            np.testing.assert_allclose(other(x, y), want, atol=2e-5 * float(jnp.abs(want).max()))
+            a, b = seconds(xla, other, x, y)
+            work = 2 * 9 * n_in * n_out * high * wide * BATCH / 1e9
+            row = f"{high}x{wide} {n_in}->{n_out}".ljust(32)
+            row += "".join(f"{took:8.3f} s {work / took:4.0f} GF/s" for took in (a, b))
+            print(f"{row}{a / b:8.1f}")
     x, grad = normal(BATCH, 101, 96, 32), normal(BATCH, 50, 48, 32)
     a, b = seconds(
         lambda x, g: jax.vjp(xla_max_pool, x)[1](g),

@@ -113,10 +113,9 @@ ENCODERS = {
 class SimCLR(nn.Module):
     """An encoder and uclser's projector; NT-Xent of two views."""
 
-    def __init__(self, name: str, temperature: float = 0.2):
+    def __init__(self, encoder: nn.Module, features: int, temperature: float = 0.2):
         super().__init__()
-        encoder, features = ENCODERS[name]
-        self.encoder, self.temperature = encoder(), temperature
+        self.encoder, self.temperature = encoder, temperature
         self.projector = nn.Sequential(
             nn.Linear(features, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 512)
         )

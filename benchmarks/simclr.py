@@ -122,7 +122,8 @@ def main() -> None:
             rngs=rngs,
         )
         zero_biases(objective)
-        model = peers.SimCLR(name).to(memory_format=torch.channels_last)
+        network, features = peers.ENCODERS[name]
+        model = peers.SimCLR(network(), features).to(memory_format=torch.channels_last)
         copy_weights(torch, objective, model)
         optimiser = torch.optim.SGD(model.parameters(), RATE, MOMENTUM)
         tx = optax.sgd(RATE, MOMENTUM)

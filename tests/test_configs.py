@@ -214,3 +214,14 @@ def test_what_an_evaluation_shares_with_its_pre_training_is_named_alike():
     ours, theirs = simclr.get_config().to_dict(), transfer.get_config().to_dict()
     assert ours["augment"].keys() == theirs["augment"].keys()
     assert ours["encoder"] == theirs["encoder"]
+
+
+def test_updates_beside_epochs_are_refused_and_not_passed_over(tmp_path):
+    command = (sys.executable, "-m", "cryjax.main", "--config=configs/icbhi.py")
+    given = (f"--workdir={tmp_path}", "--config.probe.scratch.steps=4")
+    done = subprocess.run([*command, *given], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "cryjax: config.probe.scratch.steps would not be read: config.probe.scratch.epochs=16 "
+        "decides the length; set that, or config.probe.scratch.epochs=None too"
+    )

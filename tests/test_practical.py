@@ -14,7 +14,7 @@ def test_every_command_of_the_practical_runs(recordings, tmp_path):
     text = (ROOT / "docs" / "practical.md").read_text()
     blocks = [b for b in re.findall(r"```\n(.*?)```", text, re.DOTALL) if b.startswith("python")]
     assert len(blocks) == 5
-    short = " --config.probe.scratch.steps=20 --config.probe.scratch.eval_every=10\n"
+    short = " --config.seeds=1 --config.probe.scratch.epochs=2 --config.probe.linear.steps=20\n"
     for block in blocks:
         trainings = re.sub(r"(cryjax\.main (?:.*\\\n)*.*)\n", r"\1" + short, block)
         run_shell(trainings, ROOT, RECORDINGS=str(recordings("icbhi_sample")), OUT=str(tmp_path))

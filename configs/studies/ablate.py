@@ -14,17 +14,12 @@ from cryjax.studies.settings import StudySettings
 FRAMES_EACH = 0.4  # of ours to one of the source's
 # as the source: z, the 200 nearest windows within the evaluated part
 KNN = {"knn": {"k": 200, "features": "z"}}
-COMPARED = {
-    "sampling": ("two_patches/knn_within > d0/knn_within",),
-    "mix_back": (
-        "with_energy/knn_within > without/knn_within",
-        "with_energy/knn_within > without_energy/knn_within",
-    ),
-    "policies": (
-        "crop_compress_noise/knn_within > none/knn_within",
-        "crop/knn_within > none/knn_within",
-    ),
+PAIRS = {
+    "sampling": (("two_patches", "d0"),),
+    "mix_back": (("with_energy", "without"), ("with_energy", "without_energy")),
+    "policies": (("crop_compress_noise", "none"), ("crop", "none")),
 }
+MODES = ("knn_within", "linear")  # the source's protocol, and one that the labels decide
 QUESTIONS = {
     "sampling": "How far apart should the two patches of a clip be?",
     "mix_back": "Does a background that is mixed in help, and its energy?",
@@ -54,13 +49,13 @@ def _ablation(table: str) -> StudySettings:
         transfer=merged(shared.TRANSFER, KNN),
         tasks={"esc50": {"data": {"dirs": "esc50"}}},
         home="esc50",
-        modes=("knn_within", "linear"),
+        modes=MODES,
         published={
             ("two_patches" if name == "random" else name): figure
             for name, (_, figure) in rows.items()
         },
-        compare=COMPARED[table],
+        compare=tuple(f"{a}/{mode} > {b}/{mode}" for mode in MODES for a, b in PAIRS[table]),
     )
 
 
-STUDIES = {table: _ablation(table) for table in COMPARED}
+STUDIES = {table: _ablation(table) for table in PAIRS}

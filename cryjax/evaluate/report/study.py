@@ -128,29 +128,32 @@ class StudyReport:
         return said
 
     def _correlation(self, rows: list[dict[str, Any]]) -> list[str]:
-        """Compares the order of the rows with that of the source."""
-        first = [r for r in rows if all(r[k] == rows[0][k] for k in ("task", "column"))]
-        known = {row["row"]: row["mean"] for row in first if row["row"] in self.published}
-        if len(known) < 3:
-            return []
-        ours, theirs = list(known.values()), [self.published[name] for name in known]
+        """Compares the order of the rows with that of the source, by each protocol."""
+        said = []
+        for task, column in dict.fromkeys((row["task"], row["column"]) for row in rows):
+            mine = [row for row in rows if (row["task"], row["column"]) == (task, column)]
+            known = {row["row"]: row["mean"] for row in mine if row["row"] in self.published}
+            if len(known) < 3:
+                continue
+            theirs = [self.published[name] for name in known]
 
-        def rho(x: np.ndarray) -> float:
-            found: Any = spearmanr(x, theirs)
-            return float(found.statistic)
+            def rho(x: np.ndarray, theirs: list[float] = theirs) -> float:
+                found: Any = spearmanr(x, theirs)
+                return float(found.statistic)
 
-        drawn = permutation_test(
-            (np.array(ours),),
-            rho,
-            permutation_type="pairings",
-            alternative="greater",
-            n_resamples=9999,
-            rng=np.random.default_rng(0),
-        )
-        return [
-            f"Spearman's rank correlation with the source's {len(known)} rows: "
-            f"{drawn.statistic:.2f} (one-sided permutation p = {drawn.pvalue:.3f})"
-        ]
+            drawn = permutation_test(
+                (np.array(list(known.values())),),
+                rho,
+                permutation_type="pairings",
+                alternative="greater",
+                n_resamples=9999,
+                rng=np.random.default_rng(0),
+            )
+            said.append(
+                f"{task}: {column}'s rank correlation (Spearman) with the source's {len(known)} "
+                f"rows: {drawn.statistic:.2f} (one-sided permutation p = {drawn.pvalue:.3f})"
+            )
+        return said
 
     def _drawn(self, runs: list[Run]) -> np.ndarray:
         """Draws the metric of a cell over groups of the test part, without diverged seeds."""
