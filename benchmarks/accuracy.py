@@ -15,7 +15,9 @@ import contextlib
 import csv
 import json
 import math
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,13 +75,16 @@ def ours(source: pathlib.Path, folder: pathlib.Path) -> Scores:
 def theirs(source: pathlib.Path, folder: pathlib.Path) -> Scores:
     """Runs the peer as a process of its own and yields the scores that it prints."""
     command = (sys.executable, "-m", "benchmarks.accuracy", "--peer", str(source), str(folder))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
         try:
             for line in run.stdout or ():
                 step, accuracy = line.split()
                 yield int(step), float(accuracy)
         finally:
-            run.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)  # its DataLoader's process too
 
 
 def write_mel(path: pathlib.Path, out: pathlib.Path) -> None:
