@@ -268,7 +268,8 @@ def _parse(args: Sequence[str]) -> list[str]:
     chosen = chosen_config(args[1:])
     try:
         if {"--help", "-h", "-help", "--helpfull"} & set(args[1:]):
-            print(help.of_config(":".join(chosen)) if chosen else f"{__doc__}\n{_flags_in_words()}")
+            own = f"{__doc__}\n{_flags_in_words()}"
+            help.show(help.of_config(":".join(chosen)) if chosen else own)
             sys.exit()
         if chosen is not None:
             help.make_config(help.load_config(chosen[0]), chosen[1])

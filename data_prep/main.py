@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from cryjax.data.distribution import import_beam, part_of
+from cryjax.help import show
+from cryjax.spec import PRESETS
 from data_prep.plan import Options, make_plan, recipe_of
 
 _CORPUS = flags.DEFINE_string("corpus", None, "Which recipe reads --source; see above.")
@@ -24,7 +26,7 @@ _OUT = flags.DEFINE_string("out", None, "Folder of the shards, made if needed.")
 _SPEC = flags.DEFINE_string(
     "spec",
     "uclser",
-    "uclser, ubenwa, slicer, panns, course or course_literal; with changes: slicer,n_mels=48.",
+    f"One of {', '.join(PRESETS)}; with changes: slicer,n_mels=48.",
 )
 _SPLIT = flags.DEFINE_string(
     "split",
@@ -157,7 +159,7 @@ def _main(argv: Sequence[str]) -> None:
 def _parse(arguments: Sequence[str]) -> list[str]:
     """Parses flags; answers --help with every flag's meaning and default."""
     if {"--help", "-h", "-help", "--helpfull"} & set(arguments[1:]):
-        print(f"{__doc__}\n{flags.FLAGS.main_module_help()}")
+        show(f"{__doc__}\n{flags.FLAGS.main_module_help()}")
         sys.exit()
     try:
         return flags.FLAGS(arguments)

@@ -207,6 +207,25 @@ def test_a_slip_is_answered_in_one_line_before_any_work(walked, tmp_path, argume
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["cryjax.main --config=configs/simclr.py", "data_prep.main"],
+    ids=("config", "prepare"),
+)
+def test_a_pager_may_leave_help_before_its_end(command):
+    """Ended in a traceback, `BrokenPipeError`."""
+    line = f"{sys.executable} -m {command} --help | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_help_answers_with_status_0():
     status, said = run("--help")
     assert status == 0
