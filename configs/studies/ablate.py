@@ -2,6 +2,8 @@
 
 Distances between the two patches are the source's in seconds: its frames are 10 ms long, those of
 the laptop's features 25 ms. ESC-50's clips end at 200 frames, so that the longest is cut to 152.
+Masks hide the source's share of a patch: its patches are 101 frames of 96 bands, the laptop's 48 of
+48.
 """
 
 from typing import Any
@@ -12,6 +14,7 @@ from cryjax.settings import merged
 from cryjax.studies.settings import StudySettings
 
 FRAMES_EACH = 0.4  # of ours to one of the source's
+MASKS = {"max_bands": 10, "max_frames": 10}  # 20 of the source's bands, and of its frames
 # as the source: z, the 200 nearest windows within the evaluated part
 KNN = {"knn": {"k": 200, "features": "z"}}
 PAIRS = {
@@ -27,15 +30,18 @@ QUESTIONS = {
 }
 
 
-def _in_our_frames(changes: dict[str, Any]) -> dict[str, Any]:
-    distance = changes.get("data", {}).get("distance")
-    return {"data": {"distance": round(distance * FRAMES_EACH)}} if distance else changes
+def _in_our_units(changes: dict[str, Any]) -> dict[str, Any]:
+    if distance := changes.get("data", {}).get("distance"):
+        return {"data": {"distance": round(distance * FRAMES_EACH)}}
+    if "spec_augment" in changes.get("augment", {}).get("order", ""):
+        return {"augment": changes["augment"] | {"spec_augment": MASKS}}
+    return changes
 
 
 def _ablation(table: str) -> StudySettings:
     rows = ablations.tables()[table]
     encoders = {
-        ("two_patches" if name == "random" else name): _in_our_frames(changes["pretrain"])
+        ("two_patches" if name == "random" else name): _in_our_units(changes["pretrain"])
         for name, (changes, _) in rows.items()
     }
     return StudySettings(

@@ -6,7 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from configs import laptop
 from configs import study as configs_study
+from cryjax.augment import AugmentSettings
 from cryjax.errors import UserError
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings
@@ -17,6 +19,7 @@ from cryjax.evaluate.training import ProbeSettings
 from cryjax.main import with_corpora
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import changed, from_dict, merged
+from cryjax.spec import preset
 from cryjax.studies import evaluation
 from cryjax.studies.evaluation import Choices, columns_of
 from cryjax.studies.parts import minutes_of, parts_of, pretraining_of
@@ -161,6 +164,21 @@ def test_the_test_part_chooses_nothing(settings, tmp_path, monkeypatch):
     single = Choices(dataclasses.replace(settings, tuned={"linear": tried[:1]}))
     chosen = single.apply("triggers", "linear", "random_linear", task, 0, tmp_path)
     assert (chosen.settings.probe.linear.steps, len(seen)) == (2, 2)  # one is no choice
+
+
+def test_masks_of_an_ablation_hide_the_sources_share_of_a_patch():
+    """Bands and frames of the source hid twice its share of the laptop's smaller patches."""
+    rows = configs_study.get_config("policies").encoders.to_dict()
+    masked = {name for name, row in rows.items() if "spec_augment" in row["augment"]["order"]}
+    assert masked == {"spec_augment", "crop_spec_augment"}
+    widest = AugmentSettings().spec_augment  # for the source's 101 frames of 96 bands
+    bands = preset(laptop.SPEC).n_mels
+    for name in masked:
+        ours = rows[name]["augment"]["spec_augment"]
+        assert ours["max_bands"] / bands == pytest.approx(widest.max_bands / 96, rel=0.06)
+        assert ours["max_frames"] / laptop.FRAMES == pytest.approx(
+            widest.max_frames / 101, rel=0.06
+        )
 
 
 @pytest.mark.slow
