@@ -1,9 +1,14 @@
-"""Files that appear whole: written under a name that nobody else uses, then renamed."""
+"""Files that appear whole: written under a name that nobody else uses, then renamed.
+
+And text for standard output, whose reader may leave.
+"""
 
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
+import sys
 import uuid
 import zipfile
 import zlib
@@ -75,3 +80,11 @@ def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
             return dict(kept)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); remove it, it is made again") from None
+
+
+def show(text: str) -> None:
+    """Prints a text, of which `head` or a pager may want the beginning alone."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the exit flushes again

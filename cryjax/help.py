@@ -5,10 +5,8 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import os
 import pathlib
 import re
-import sys
 import textwrap
 import types
 import typing
@@ -21,14 +19,6 @@ from cryjax.tasks import TASKS
 
 WIDTH = 100
 PROBE = "?"  # a variant that no config has: asked for it, a config names its own
-
-
-def show(text: str) -> None:
-    """Prints a text, of which `head` or a pager may want the beginning alone."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the exit flushes again
 
 
 def load_config(path: str) -> Any:

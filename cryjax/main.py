@@ -21,6 +21,7 @@ from ml_collections import ConfigDict, config_flags
 
 from cryjax import help
 from cryjax.errors import UserError
+from cryjax.files import show
 from cryjax.locks import hold
 from cryjax.places import config_file, preparation
 from cryjax.settings import choose, differences, from_dict
@@ -269,7 +270,7 @@ def _parse(args: Sequence[str]) -> list[str]:
     try:
         if {"--help", "-h", "-help", "--helpfull"} & set(args[1:]):
             own = f"{__doc__}\n{_flags_in_words()}"
-            help.show(help.of_config(":".join(chosen)) if chosen else own)
+            show(help.of_config(":".join(chosen)) if chosen else own)
             sys.exit()
         if chosen is not None:
             help.make_config(help.load_config(chosen[0]), chosen[1])

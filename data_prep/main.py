@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from cryjax.data.distribution import import_beam, part_of
-from cryjax.help import show
+from cryjax.files import show
 from cryjax.spec import PRESETS
 from data_prep.plan import Options, make_plan, recipe_of
 
