@@ -13,7 +13,6 @@ the number of updates that each one needs is its own.
 
 import contextlib
 import csv
-import json
 import math
 import os
 import pathlib
@@ -32,8 +31,10 @@ from benchmarks.augmentation import one_patch
 from benchmarks.embed import their_logmel
 from benchmarks.timing import machine, need, on_cores, report
 from configs import laptop
+from cryjax.data.windows import cut
 from cryjax.evaluate.knn import KnnSettings, knn_shares, vote
 from cryjax.spec import preset
+from cryjax.train.log import load_metrics
 
 FOLD, REACH, EVERY = 4, 40.0, 50
 RECIPE = laptop.settings()
@@ -58,16 +59,16 @@ def ours(source: pathlib.Path, folder: pathlib.Path) -> Scores:
     }
     settings = [f"--config.{name}={value}" for name, value in given.items()]
     command = (*python, "cryjax.main", "--config=configs/laptop.py", f"--workdir={folder}/run")
-    log, read = folder / "run" / "metrics.jsonl", 0
+    read = 0
     with subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL) as run:
         try:
             while run.poll() is None:
                 time.sleep(0.2)
-                lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-                for values in map(json.loads, lines[read:]):
+                rows = load_metrics(folder / "run")
+                for values in rows[read:]:
                     if "knn_accuracy" in values:
-                        yield values["step"], 100 * values["knn_accuracy"]
-                read = len(lines)
+                        yield int(values["step"]), 100 * values["knn_accuracy"]
+                read = len(rows)
         finally:
             run.kill()
 
@@ -119,14 +120,14 @@ class Views:
         return torch.from_numpy((np.stack(views) - self.mean) / self.std)
 
 
-class Windows:
-    """All windows of all recordings, and the vote over them."""
+class Votes:
+    """The windows of all recordings, as ours are cut, and the vote over them."""
 
     def __init__(self, mels: list[np.ndarray], names: list[str], train: np.ndarray):
-        starts = [np.arange(0, len(mel) - FRAMES + 1, FRAMES // 2) for mel in mels]
-        cut = zip(mels, starts, strict=True)
-        self.mel = np.array([mel[i : i + FRAMES] for mel, own in cut for i in own], np.float32)
-        self.owner = np.repeat(np.arange(len(mels)), [len(own) for own in starts])
+        (windows,) = cut(np.array([len(mel) for mel in mels]), RECIPE.windows)
+        self.owner = windows.window_to_clip
+        places = zip(self.owner, windows.starts, strict=True)
+        self.mel = np.array([mels[i][first : first + FRAMES] for i, first in places], np.float32)
         self.labels = np.unique(names, return_inverse=True)[1]
         self.known, self.asked = train[self.owner], np.flatnonzero(~train)
 
@@ -190,7 +191,7 @@ def peer(source: pathlib.Path, folder: pathlib.Path) -> None:
     model: Any = peers.SimCLR(peers.VGG(width), 16 * width, temperature)
     model = model.to(memory_format=torch.channels_last)
     optimiser, rates = optimiser_of(torch, model)
-    windows = Windows(mels, [row["category"] for row in rows], train)
+    votes = Votes(mels, [row["category"] for row in rows], train)
     loader = torch.utils.data.DataLoader(
         Views([paths[i] for i in used], mean, std),
         RECIPE.batch_size,
@@ -208,10 +209,10 @@ def peer(source: pathlib.Path, folder: pathlib.Path) -> None:
         if step % EVERY == 0:
             model.eval()
             with torch.inference_mode():
-                parts = torch.from_numpy((windows.mel - mean) / std)[:, None].split(256)
+                parts = torch.from_numpy((votes.mel - mean) / std)[:, None].split(256)
                 h = torch.cat([model.encoder(part) for part in parts]).numpy()
             model.train()
-            print(step, windows.accuracy(h), flush=True)
+            print(step, votes.accuracy(h), flush=True)
 
 
 def main() -> None:

@@ -75,20 +75,10 @@ def main() -> None:
     def normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
-    for title, shape_of, xla, other in (
-        (
-            "kernel gradient",
-            lambda x, n: (*x.shape[:3], n),
-            xla_kernel_gradient,
-            our_kernel_gradient,
-        ),
-        ("forward", lambda x, n: (3, 3, x.shape[3], n), xla_forward, forward_by_rows),
-    ):
-        name = "ours" if title == "kernel gradient" else "by rows"
+    def compare(title, name, xla, other, operand):
         print(f"{f'{title}, 3x3, batch {BATCH}':32}{'XLA':>19}{name:>19}   ratio")
         for high, wide, n_in, n_out in MAPS:
-            x = normal(BATCH, high, wide, n_in)
-            y = normal(*shape_of(x, n_out))
+            x, y = normal(BATCH, high, wide, n_in), normal(*operand(high, wide, n_in, n_out))
             want = xla(x, y)
             np.testing.assert_allclose(other(x, y), want, atol=2e-5 * float(jnp.abs(want).max()))
             a, b = seconds(xla, other, x, y)
@@ -96,6 +86,21 @@ def main() -> None:
             row = f"{high}x{wide} {n_in}->{n_out}".ljust(32)
             row += "".join(f"{took:8.3f} s {work / took:4.0f} GF/s" for took in (a, b))
             print(f"{row}{a / b:8.1f}")
+
+    compare(
+        "kernel gradient",
+        "ours",
+        xla_kernel_gradient,
+        our_kernel_gradient,
+        lambda high, wide, n_in, n_out: (BATCH, high, wide, n_out),
+    )
+    compare(
+        "forward",
+        "by rows",
+        xla_forward,
+        forward_by_rows,
+        lambda high, wide, n_in, n_out: (3, 3, n_in, n_out),
+    )
     x, grad = normal(BATCH, 101, 96, 32), normal(BATCH, 50, 48, 32)
     a, b = seconds(
         lambda x, g: jax.vjp(xla_max_pool, x)[1](g),

@@ -14,7 +14,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -216,7 +216,7 @@ def _main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}; settings start with --config.")
     if _CONFIG.value is not None and _CONFIG.value.task == "list":
-        print(_CONFIG.value.text)
+        show(_CONFIG.value.text)
         return
     if _CONFIG.value is None or _WORKDIR.value is None:
         raise app.UsageError("--config and --workdir are needed")
@@ -269,15 +269,13 @@ def _parse(args: Sequence[str]) -> list[str]:
     chosen = chosen_config(args[1:])
     try:
         if {"--help", "-h", "-help", "--helpfull"} & set(args[1:]):
-            own = f"{__doc__}\n{_flags_in_words()}"
-            show(help.of_config(":".join(chosen)) if chosen else own)
+            show(help.of_config(":".join(chosen)) if chosen else f"{__doc__}\n{_flags_in_words()}")
             sys.exit()
-        if chosen is not None:
-            help.make_config(help.load_config(chosen[0]), chosen[1])
-        left = flags.FLAGS(args)
-        if chosen is not None:
-            holder: Any = flags.FLAGS["config"]
-            refuse_unread(config_flags.get_override_values(holder), holder.value)
+        if chosen is None:
+            return flags.FLAGS(args)
+        help.make_config(help.load_config(chosen[0]), chosen[1])
+        left, holder = flags.FLAGS(args), cast(Any, flags.FLAGS["config"])
+        refuse_unread(config_flags.get_override_values(holder), holder.value)
         return left
     except (AttributeError, KeyError) as error:
         sys.exit(f"cryjax: {explain_override(args[1:], error)}")

@@ -16,7 +16,8 @@ from cryjax.tasks import TASKS
 os.environ.setdefault("NPROC", "64")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_collective_call_terminate_timeout_seconds=600")
 jax.config.update("jax_num_cpu_devices", 8)
-# most of a test's time is compilation; commands that tests start, and `.ci/run`, use the real one
+# most of a test's time is compilation; commands that tests start compile as users have it, and so
+# does `.ci/run` with its newer Python
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
 # the same small programs are compiled again and again: keep them while the tests run

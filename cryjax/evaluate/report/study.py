@@ -129,30 +129,18 @@ class StudyReport:
 
     def _correlation(self, rows: list[dict[str, Any]]) -> list[str]:
         """Compares the order of the rows with that of the source, by each protocol."""
+        cells: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for row in rows:
+            if (theirs := self.published.get(row["row"])) is not None:
+                cells.setdefault((row["task"], row["column"]), []).append((row["mean"], theirs))
         said = []
-        for task, column in dict.fromkeys((row["task"], row["column"]) for row in rows):
-            mine = [row for row in rows if (row["task"], row["column"]) == (task, column)]
-            known = {row["row"]: row["mean"] for row in mine if row["row"] in self.published}
-            if len(known) < 3:
-                continue
-            theirs = [self.published[name] for name in known]
-
-            def rho(x: np.ndarray, theirs: list[float] = theirs) -> float:
-                found: Any = spearmanr(x, theirs)
-                return float(found.statistic)
-
-            drawn = permutation_test(
-                (np.array(list(known.values())),),
-                rho,
-                permutation_type="pairings",
-                alternative="greater",
-                n_resamples=9999,
-                rng=np.random.default_rng(0),
-            )
-            said.append(
-                f"{task}: {column}'s rank correlation (Spearman) with the source's {len(known)} "
-                f"rows: {drawn.statistic:.2f} (one-sided permutation p = {drawn.pvalue:.3f})"
-            )
+        for (task, column), pairs in cells.items():
+            if len(pairs) >= 3:
+                rho, p = _rank_correlation(*np.array(pairs).T)
+                said.append(
+                    f"{task}: {column}'s rank correlation (Spearman) with the source's "
+                    f"{len(pairs)} rows: {rho:.2f} (one-sided permutation p = {p:.3f})"
+                )
         return said
 
     def _drawn(self, runs: list[Run]) -> np.ndarray:
@@ -202,6 +190,24 @@ class StudyReport:
             low, high = interval_of(mean[i, 1:])
             said.append(f"{every[i]} {mean[i, 0]:.1f} [{low:.1f}, {high:.1f}]")
         return [f"mean rank by {self.ranks} over {len(tasks)} tasks: {'; '.join(said)}"]
+
+
+def _rank_correlation(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    """Computes Spearman's correlation of figures of (rows,), and p of one as large by chance."""
+
+    def rho(x: np.ndarray) -> float:
+        found: Any = spearmanr(x, theirs)
+        return float(found.statistic)
+
+    drawn = permutation_test(
+        (ours,),
+        rho,
+        permutation_type="pairings",
+        alternative="greater",
+        n_resamples=9999,
+        rng=np.random.default_rng(0),
+    )
+    return float(drawn.statistic), float(drawn.pvalue)
 
 
 def _runs(outcomes: Sequence[Outcome]) -> list[Run]:
