@@ -4,11 +4,12 @@
         --config.data.dirs=prepared/mine --config.checkpoint=runs/simclr
 
 Labels are drawn by group, nested and stratified; of very small fractions at least one group of each
-class is taken. Logistic regressions of all seeds, fractions and strengths are fitted on
-embeddings that are made once; `modes` adds protocols that train, such as linear_bn, finetune and
-scratch. `checkpoints=generic=runs/a,adapted=runs/b` draws a curve for each encoder; {fold} and
-{seed} are filled in, such as runs/esc10/{fold}-seed{seed}/pretrain of a suite. `data.folds` tests
-on each named split in turn. Writes the usual table and curve.png.
+class is taken, and those that thereby are the same draw stand once, as the largest. Logistic
+regressions of all seeds, fractions and strengths are fitted on embeddings that are made once;
+`modes` adds protocols that train, such as linear_bn, finetune and scratch.
+`checkpoints=generic=runs/a,adapted=runs/b` draws a curve for each encoder; {fold} and {seed} are
+filled in, such as runs/esc10/{fold}-seed{seed}/pretrain of a suite. `data.folds` tests on each
+named split in turn. Writes the usual table and curve.png.
 """
 
 from typing import Any

@@ -4,7 +4,8 @@ Features are rotated to the principal components of all rows, which the penalty 
 there they are nearly uncorrelated, and `cryjax.evaluate.lbfgs` takes, on embeddings of real
 recordings, less than half of the iterations. Fits on as many rows with the same strength, which
 take as many iterations, share a program on the rows that one of them uses: as many as make its
-matrix products wide, and no more. Rows are padded to few sizes, so that few programs are compiled.
+matrix products wide, and no more. Rows and components are padded to few sizes, so that few programs
+are compiled: random encoders differ in how many of their features ever vary.
 """
 
 import dataclasses
@@ -144,6 +145,7 @@ def fit_many(
     std = np.maximum(std, 0.01 * std.mean() + 1e-12)
     x = (x - mean) / std
     axes = _principal_components(x)
+    axes = np.pad(axes, ((0, 0), (0, _padded(axes.shape[1]) - axes.shape[1])))
     rotated, labels = (x @ axes).astype(np.float32), np.asarray(labels, np.int32)
     decay = ((2 if classes == 2 else 1) / np.asarray(strength)).astype(np.float32)
     weights, biases = (

@@ -8,7 +8,12 @@ import jax
 
 from cryjax.errors import UserError
 from cryjax.evaluate.metrics import NAMES
-from cryjax.evaluate.outcomes import Outcome, evaluate_fractions, protocols_of
+from cryjax.evaluate.outcomes import (
+    Outcome,
+    distinct_fractions,
+    evaluate_fractions,
+    protocols_of,
+)
 from cryjax.evaluate.report import crossings, plots, tables
 from cryjax.evaluate.report.publish import facts_of
 from cryjax.evaluate.task import EvaluationSettings, EvaluationTask, named_checkpoints, open_tasks
@@ -24,7 +29,7 @@ class LabelFractionSettings(EvaluationSettings):
       task: Name of the task.
       seed: First seed, of label subsets, heads and batches.
       seeds: Number of seeds.
-      fractions: Shares of the training groups whose labels are visible, nested within a seed.
+      fractions: Shares of training groups with labels, nested in a seed; equal draws stand once.
       modes: Protocols; those of a pre-trained encoder have a curve for each checkpoint.
       checkpoints: name=workdir of pre-trained encoders; {fold} and {seed} are filled in.
       metric: Metric of the figure.
@@ -73,27 +78,22 @@ def run(settings: LabelFractionSettings, workdir: pathlib.Path) -> None:
     outcomes: list[Outcome] = []
     counts: dict[str, list[int]] = defaultdict(list)
     tasks: dict[str, EvaluationTask] = {}
-    claimed = False
+    folds = list(open_tasks(dataclasses.replace(settings, checkpoint=None)))
+    fractions = distinct_fractions(folds, seeds, settings.fractions)
     for name, mode, checkpoint in _series(settings):
         by_path: dict[str | None, list[int]] = defaultdict(list)
         for seed in seeds:
             by_path[checkpoint and checkpoint.replace("{seed}", str(seed))].append(seed)
         for path, mine in by_path.items():
             for task in open_tasks(dataclasses.replace(settings, checkpoint=path)):
-                if not claimed:
-                    claim(workdir, settings, task.corpus.describe())
-                    claimed = True
+                claim(workdir, settings, task.corpus.describe())
                 tasks[task.fold] = task
-                made = evaluate_fractions(task, mode, mine, settings.fractions, workdir)
-                for fraction, outcome in made:
-                    label = f"{name} @ {crossings.column_of(fraction)}"
-                    outcomes.append(dataclasses.replace(outcome, mode=label))
-                    counts[label].append(
-                        len(task.with_fraction(fraction).labelled(outcome.seed).train)
-                    )
-    if jax.process_index():
-        return
-    _publish(settings, workdir, list(tasks.values()), outcomes, counts)
+                for share, outcome in evaluate_fractions(task, mode, mine, fractions, workdir):
+                    row = f"{name} @ {crossings.column_of(share)}"
+                    outcomes.append(dataclasses.replace(outcome, mode=row))
+                    counts[row].append(task.with_fraction(share).labelled(outcome.seed).train.size)
+    if jax.process_index() == 0:
+        _publish(settings, workdir, list(tasks.values()), outcomes, counts)
 
 
 def _publish(

@@ -39,6 +39,15 @@ def test_every_fraction_of_every_curve_is_in_table_and_picture(drawn):
     assert (root / "curve" / "curve.png").stat().st_size > 10_000
 
 
+def test_shares_that_show_the_same_recordings_stand_once(drawn, tmp_path):
+    _, settings = drawn
+    few = {"seeds": 2, "fractions": (0.01, 0.05, 0.5), "modes": "mel_statistics"}
+    task.run(changed(settings, few), tmp_path)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    modes = [row["mode"] for row in found["table"]["recording"]]
+    assert modes == ["mel_statistics @ 5 %", "mel_statistics @ 50 %"]  # one group of each class
+
+
 def test_embeddings_are_made_once(drawn, tmp_path, monkeypatch):
     root, settings = drawn
     kept = sorted(root.glob("cache/embeddings/*.npz"))
