@@ -50,6 +50,11 @@ def test_the_injury_is_of_the_size_it_says(recordings, tmp_path):
     assert share == pytest.approx(0.5, abs=0.01)
     agrees = np.mean([(c.label == "injured") == (c.extra["site"] == "ward_b") for c in plan.clips])
     assert agrees == pytest.approx(derived.SITE_AGREES, abs=0.1)
+    assert audit(plan.clips).shared == {}
+    for part in ("babies1", "babies2", "babies3"):
+        here = [clip.label == "injured" for clip in plan.clips if clip.split == part]
+        assert len(here) / len(plan.clips) == pytest.approx(1 / 3, abs=0.02)
+        assert np.mean(here) == pytest.approx(0.5, abs=0.07)
     originals = CORPORA["donateacry"].find(source, 0)
     hurt = next(i for i, clip in enumerate(plan.clips) if clip.label == "injured")
     number = int(plan.clips[hurt].path.removesuffix(".flac"))

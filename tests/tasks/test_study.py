@@ -8,6 +8,7 @@ import pytest
 
 from configs import laptop
 from configs import study as configs_study
+from configs.studies import adapt
 from cryjax.augment import AugmentSettings
 from cryjax.errors import UserError
 from cryjax.evaluate.outcomes import Outcome
@@ -18,7 +19,7 @@ from cryjax.evaluate.task import EvaluationSettings, open_tasks
 from cryjax.evaluate.training import ProbeSettings
 from cryjax.main import with_corpora
 from cryjax.pretraining import PretrainSettings
-from cryjax.settings import changed, from_dict, merged
+from cryjax.settings import changed, from_dict, identity, merged
 from cryjax.spec import preset
 from cryjax.studies import evaluation
 from cryjax.studies.evaluation import Choices, columns_of
@@ -102,6 +103,21 @@ def test_what_a_study_pre_trains_on_holds_nothing_that_it_tests_on(settings):
     assert made.data.protect_splits[-5:] == ("a", "b", "c", "d", "e")
     assert not set(part.data.test) & set(data.splits)
     assert data.on_protected == "drop"
+
+
+def test_what_is_forgotten_is_asked_of_the_encoders_that_adaptation_made():
+    """The task is of another corpus: what adaptation pre-trains on is written out for it."""
+    adaptation, forgotten = adapt.STUDIES["adaptation"], adapt.STUDIES["forgotten"]
+    home = evaluation_of(adaptation, "injury").data
+    train = tuple(name for name in adaptation.folds if name != "babies1")
+    first = dataclasses.replace(home, train=train, val=(), test=("babies1",))
+    for name in [name for name in adaptation.encoders if "cry" in name]:
+        there, here = (
+            from_dict(PretrainSettings, merged(study.pretrain, study.encoders[name]))
+            for study in (adaptation, forgotten)
+        )
+        assert identity(pretraining_of(there, first, 0)) == identity(here)
+        assert here.data.dirs == first.dirs
 
 
 def test_a_corpus_that_was_prepared_otherwise_is_not_taken_for_another(prepared, tmp_path, capsys):
