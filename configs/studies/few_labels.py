@@ -64,7 +64,7 @@ def _semi(corpus: str, folds: tuple[str, ...], unit: str) -> StudySettings:
     training = shared.whole_network(steps=1200, batch_size=64)
     tasks: dict[str, Any] = {
         f"{corpus}_{name}_per_cent": {
-            "data": {"dirs": corpus},
+            "data": {"dirs": corpus, "folds": folds},
             "label": {"fraction": share, "unit": unit},
         }
         for name, share in SHARES.items()

@@ -41,13 +41,13 @@ class SplitSettings:
     def __post_init__(self):
         if self.val_by not in VAL_BY:
             raise UserError(f"data.val_by must be one of {', '.join(VAL_BY)}, got {self.val_by!r}")
+        if self.val and self.val_by != "group" and not self.folds:
+            raise UserError(
+                f"data.val_by={self.val_by} draws a validation part, and data.val names one, "
+                f"{','.join(self.val)}: set --config.data.val= to draw it"
+            )
         if not 0 < self.val_share < 1:
             raise UserError(f"data.val_share must lie between 0 and 1, got {self.val_share}")
-
-    @property
-    def leak(self) -> str:
-        """What is leaky about the validation part, in words; "" where nothing is."""
-        return "" if self.val else LEAKY_VALIDATION.get(self.val_by, "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +58,13 @@ class Split:
       train: Clips to learn from.
       val: Clips that steps, strengths and thresholds are chosen on.
       test: Clips that are scored once.
+      leak: What is leaky about the validation part, in words; "" where nothing is.
     """
 
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
+    leak: str = ""
 
     @property
     def rows(self) -> np.ndarray:
@@ -125,7 +127,7 @@ def choose_split(corpus: Corpus, settings: SplitSettings) -> Split:
     train, test = (_labelled(corpus, names) for names in (settings.train, settings.test))
     if settings.val:
         val = _labelled(corpus, settings.val)
-    elif settings.leak:
+    elif settings.val_by in LEAKY_VALIDATION:
         return _leaky(corpus, train, test, settings)
     else:
         train, val = split_off_validation(corpus, train, settings.val_share)
@@ -156,7 +158,7 @@ def _leaky(corpus: Corpus, train: np.ndarray, test: np.ndarray, settings: SplitS
     order = np.random.default_rng(0).permutation(train)
     first = round(settings.val_share * len(order))
     val = train if settings.val_by == "train" else order[:first]
-    return Split(order[first:], val, test)
+    return Split(order[first:], val, test, LEAKY_VALIDATION[settings.val_by])
 
 
 def shared_between(corpus: Corpus, *parts: np.ndarray) -> list[str]:

@@ -1,5 +1,6 @@
 """A statistic of many runs: mean, standard error over seeds, interval over groups."""
 
+import collections
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -30,10 +31,16 @@ def by_fold(runs: Sequence[Run]) -> list[Runs]:
     return [[run.scored for run in runs if run.fold == fold] for fold in folds]
 
 
-def finite_seeds(runs: Sequence[Run]) -> list[Run]:
-    """Leaves out the seeds of which a run diverged, on any fold."""
+def whole_seeds(runs: Sequence[Run]) -> list[Run]:
+    """Leaves out the seeds of which a run diverged on any fold, unless all did.
+
+    Of the others it keeps those with most folds: where a study was stopped, the folds that a seed
+    lacks would pass for its spread.
+    """
     diverged = {run.seed for run in runs if not run.scored.finite}
-    return [run for run in runs if run.seed not in diverged]
+    kept = [run for run in runs if run.seed not in diverged] or list(runs)
+    folds = collections.Counter(run.seed for run in kept)
+    return [run for run in kept if folds[run.seed] == max(folds.values())]
 
 
 def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]]:
@@ -49,12 +56,12 @@ def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]
 def estimate(
     runs: Sequence[Run], statistic: Statistic = weighted_scores
 ) -> dict[str, dict[str, Any]]:
-    """Estimates a statistic; seeds that diverged are left out unless all did.
+    """Estimates a statistic of `whole_seeds`.
 
     Returns:
       By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed".
     """
-    runs = finite_seeds(runs) or runs
+    runs = whole_seeds(runs)
     rows, intervals = _by_seed(runs, statistic), group_bootstrap(by_fold(runs), statistic)
     estimates = {}
     for name in rows[0]:
@@ -70,12 +77,12 @@ def estimate(
 
 
 def difference(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """Estimates ours minus theirs on the same test recordings.
+    """Estimates ours minus theirs on the same test recordings of the same folds.
 
     Returns:
       By metric the "mean" difference, its 95 % "interval" over groups, and its p-value "p".
     """
-    ours, theirs = (finite_seeds(runs) or runs for runs in (ours, theirs))
+    ours, theirs = whole_seeds(ours), whole_seeds(theirs)
     means = [_by_seed(runs, weighted_scores) for runs in (ours, theirs)]
     drawn, gains = paired_bootstrap(by_fold(ours), by_fold(theirs)), {}
     for name, (low, high, p) in drawn.items():

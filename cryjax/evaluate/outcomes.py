@@ -18,6 +18,7 @@ from cryjax.evaluate.protocols.base import (
     Predictions,
     encoder_identity,
     plain,
+    require_selectable,
 )
 from cryjax.evaluate.protocols.logistic import LogisticProbe
 from cryjax.evaluate.scoring import Scored
@@ -129,6 +130,8 @@ def evaluate(
       countdown: Says which run begins; None says nothing.
     """
     folder, outcomes = workdir / "outcomes", []
+    for protocol in protocols_of(modes).values():
+        require_selectable(protocol, task)
     for mode, protocol in protocols_of(modes).items():
         for seed in seeds_of(protocol, task, seeds):
             if countdown is not None:
@@ -183,6 +186,7 @@ def evaluate_fractions(
       (fraction, outcome) of every run; the outcome's mode is that of the protocol.
     """
     protocol, cells = PROTOCOLS[mode], []
+    require_selectable(protocol, task)
     for fraction in fractions:
         part = task.with_fraction(fraction)
         for seed in seeds_of(protocol, part, seeds):

@@ -123,21 +123,25 @@ def resampled(
         return rng.multinomial(n, np.full(n, 1 / n), size=resamples)
 
     of_fold = np.full((resamples, len(folds)), 1 / len(folds))
-    if all(owner.any() for owner in owners):  # every fold has a second group
-        weights = [draw(int(owner.max()) + 1)[:, owner].astype(float) for owner in owners]
-    elif len(folds) > 1:
-        weights = [np.ones((1, len(owner))) for owner in owners]
+    weights = [  # of groups; a fold of one group has nothing to draw
+        draw(int(owner.max()) + 1)[:, owner].astype(float)
+        if owner.any()
+        else np.ones((1, len(owner)))
+        for owner in owners
+    ]
+    if not any(owner.any() for owner in owners):
+        if len(folds) == 1:  # of one group nothing can be said
+            names = statistic(folds[0][0], weights[0])
+            return {name: np.full(resamples, np.nan) for name in names}
         of_fold = draw(len(folds)) / len(folds)
-    else:  # of one group nothing can be said
-        names = statistic(folds[0][0], np.ones((1, len(owners[0]))))
-        return {name: np.full(resamples, np.nan) for name in names}
     values = collections.defaultdict(list)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # means over no class at all are NaN
         for runs, drawn in zip(folds, weights, strict=True):
             of_runs = [statistic(run, drawn) for run in runs]
             for name in of_runs[0]:
-                values[name].append(np.mean([run[name] for run in of_runs], axis=0))
+                mean = np.mean([run[name] for run in of_runs], axis=0)
+                values[name].append(np.broadcast_to(mean, (resamples,)))
     return {k: np.sum(of_fold * np.stack(v, axis=1), axis=1) for k, v in values.items()}
 
 
@@ -166,7 +170,8 @@ def group_bootstrap(
       statistic: Function of predictions and (weightings, n) weights to (weightings,) values by
         name.
       resamples: Number of draws. In each fold as many groups are drawn as it has, with
-        replacement; where a fold is one group (leave one speaker out) folds are drawn instead.
+        replacement; where every fold is one group (leave one speaker out) folds are drawn
+        instead. A fold of one group among larger ones keeps its score in every draw.
       seed: Seed of the draws.
 
     Returns:

@@ -201,8 +201,8 @@ class EvaluationTask:
 
     def hidden(self, seed: int) -> Corpus:
         """Returns the corpus without the labels of other training clips: nothing can read them."""
-        labels = self.corpus.labels.copy()
-        labels[np.setdiff1d(self.split.train, self.labelled(seed).train)] = -1
+        labels, seen = self.corpus.labels.copy(), (self.labelled(seed).train, self.split.val)
+        labels[np.setdiff1d(self.split.train, np.concatenate(seen))] = -1
         return dataclasses.replace(self.corpus, labels=labels)
 
     def with_fraction(self, fraction: float) -> "EvaluationTask":

@@ -23,7 +23,11 @@ from cryjax.evaluate.operating_points import (
     predictive_values,
     rates,
 )
+from cryjax.evaluate.outcomes import Outcome
+from cryjax.evaluate.report.clinical import ClinicalSettings, calibrations, operating_points
 from cryjax.evaluate.scoring import Scored, softmax
+
+PLAIN = ClinicalSettings()
 
 
 def predictions(n=300, classes=2, seed=0, who="v"):
@@ -197,3 +201,38 @@ def test_nothing_is_accepted_falsely_for_no_gain_in_sensitivity():
     val = Scored.of(np.stack([1 - score, score], 1), labels, np.arange(40).astype(str))
     for specificity in (0.5, 0.9, 1.0):
         assert choose_threshold(val, specificity=specificity).value == pytest.approx(0.8)
+
+
+def outcome(val, test, fold="a"):
+    return Outcome("linear", 0, fold, np.arange(len(test.labels)), test, val)
+
+
+def test_a_test_part_of_one_class_has_no_predictive_values_and_ends_no_report():
+    """It ended in an error after all training, before anything was written."""
+    test = predictions(seed=1, who="t")
+    healthy = Scored.of(test.scores, np.zeros_like(test.labels), test.groups)
+    (table,) = operating_points([outcome(predictions(), healthy)], ["no", "yes"], PLAIN)
+    assert {(row[3], *row[5:]) for row in table.rows} == {("—", "—", "—")}
+    assert all(row[4] != "—" for row in table.rows)  # specificity is there
+    with pytest.raises(ValueError, match="prevalence must lie between 0 and 1, got 0"):
+        none = ClinicalSettings(prevalence=0.0)
+        operating_points([outcome(predictions(), test)], ["no", "yes"], none)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_folds_without_a_threshold_are_named_and_others_keep_theirs(classes):
+    """With three classes one such fold took the whole table, with two it went unsaid."""
+    names, settings = ["no", "yes", "other"][:classes], ClinicalSettings(positive="yes")
+    val = predictions(classes=classes)
+    lacking = Scored.of(val.scores, np.where(val.labels == 1, 0, val.labels), val.groups)
+    test = predictions(seed=1, who="t", classes=classes)
+    folds = [outcome(val, test, "a"), outcome(lacking, test, "b")]
+    (table,) = operating_points(folds, names, settings)
+    assert table.rows
+    assert table.note.endswith("validation part lacks positives or negatives: b.")
+    assert all(len(row["thresholds"]) == 1 for row in table.raw)
+    (none,) = operating_points(folds[1:], names, settings)
+    assert none.note.startswith("No threshold could be chosen")
+    assert ("lacks a second class: b." in calibrations(folds, names, settings)[0].note) == (
+        classes == 2
+    )

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 
 from cryjax.evaluate import statistics
+from cryjax.evaluate.estimates import Run, difference, estimate, whole_seeds
 from cryjax.evaluate.metrics import NAMES, confusion, score
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report.tables import cell, main_table, mode_cell, summarise
@@ -101,6 +102,42 @@ def test_one_group_has_no_interval_and_folds_of_one_group_are_drawn_whole():
     draws = np.random.default_rng(1).choice(right, (20_000, 3)).mean(axis=1)
     want = np.percentile(draws, [2.5, 97.5])
     np.testing.assert_allclose(group_bootstrap(parts)["accuracy"], want, atol=0.03)
+
+
+def test_a_fold_of_one_group_does_not_take_the_others_groups_away():
+    """Three folds of 40, 40 and 1 groups were drawn whole: the interval was their range."""
+
+    def fold(n, right):
+        labels = np.arange(n) % 2
+        decided = np.where(np.arange(n) < right, labels, 1 - labels)
+        groups = np.arange(n).astype(str) if n > 2 else np.full(n, "one")
+        return [Scored.of(np.eye(2)[decided], labels, groups)]
+
+    folds = [fold(40, 32), fold(40, 28), fold(2, 2)]
+    low, high = group_bootstrap(folds)["accuracy"]
+    drawn = np.random.default_rng(1).binomial(40, (0.8, 0.7), (20_000, 2)) / 40
+    want = np.percentile((drawn.sum(axis=1) + 1) / 3, [2.5, 97.5])
+    np.testing.assert_allclose((low, high), want, atol=0.02)
+
+
+def test_a_seed_that_lacks_a_fold_adds_no_spread_and_is_compared_with_nobody():
+    """A stopped study put the folds' difficulty into ± and its means beside their intervals."""
+
+    def run(fold, seed, right):
+        labels = np.arange(40) % 2
+        decided = np.where(np.arange(40) < right, labels, 1 - labels)
+        groups = np.array([f"{fold}{i}" for i in range(40)])
+        return Run(fold, seed, Scored.of(np.eye(2)[decided], labels, groups))
+
+    theirs = [run("a", 0, 36), run("b", 0, 28), run("c", 0, 26)]
+    ours = [*theirs, run("a", 1, 36)]
+    assert estimate(ours)["accuracy"]["by_seed"] == estimate(theirs)["accuracy"]["by_seed"]
+    gain = difference(ours, theirs)["accuracy"]
+    assert (gain["mean"], gain["interval"]) == (0, [0, 0])
+    scored = theirs[1].scored
+    lost = scored._replace(scores=scored.scores * np.nan)
+    diverged = [theirs[0], Run("b", 0, lost), theirs[2], run("a", 1, 36)]
+    assert [(r.seed, r.fold) for r in whole_seeds(diverged)] == [(1, "a")]
 
 
 def test_seed_spread_and_group_interval_are_apart():

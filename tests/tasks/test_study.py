@@ -1,7 +1,10 @@
 """Studies: one table, figure and verdict; what is there is not run again; test chooses nothing."""
 
 import dataclasses
+import functools
 import json
+import pathlib
+import tempfile
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from configs import laptop
 from configs import study as configs_study
 from configs.studies import adapt
 from cryjax.augment import AugmentSettings
+from cryjax.data.splits import make_splits
 from cryjax.errors import UserError
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings
@@ -26,6 +30,7 @@ from cryjax.studies.evaluation import Choices, columns_of
 from cryjax.studies.parts import minutes_of, parts_of, pretraining_of
 from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
 from cryjax.tasks import study
+from data_prep import CORPORA
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +270,26 @@ def test_a_verdict_says_where_curves_meet(tmp_path):
     assert "SimCLR: linear reaches random: linear/100 %" in (tmp_path / "x.json").read_text()
 
 
+def test_equal_rows_share_a_rank_and_shares_need_no_order(tmp_path):
+    """The earlier of equal rows took the better rank, in every draw too."""
+    cells = {("a", row, "linear"): outcomes("a", 30) for row in ("x", "y")}
+    cells["a", "z", "linear"] = outcomes("a", 20)
+    text = StudyReport("r", "?", "accuracy", ranks="linear").save(tmp_path, cells, {})
+    assert "x 1.5 [1.5, 1.5]; y 1.5 [1.5, 1.5]; z 3.0 [3.0, 3.0]" in text
+    said = []
+    for shares in ((10, 100), (100, 10)):
+        curves = {
+            ("a", row, f"{share} %"): outcomes("a", right[share])
+            for share in shares
+            for row, right in {"x": {10: 20, 100: 30}, "y": {10: 10, 100: 28}}.items()
+        }
+        pairs = ("x > y/100 %",)
+        report = StudyReport("s", "?", "accuracy", crossings=pairs)
+        said.append([t for t in report.save(tmp_path, curves, {}).splitlines() if "reaches" in t])
+    assert said[0] == said[1]
+    assert said[0]
+
+
 def test_a_run_that_diverged_is_said_and_stops_nothing(tmp_path):
     def diverged(task, right):
         (made,) = outcomes(task, right, seed=1)
@@ -297,6 +322,49 @@ def test_the_longest_time_of_a_part_is_kept(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match="seconds.json is not readable"):
         add_seconds(path, "a", 1.0)
+
+
+@functools.cache
+def splits_of(corpus, source, label, classes):
+    """Splits of a corpus as a study prepares it."""
+    from data_prep.plan import Options, make_plan
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(label=label, classes=classes)
+        plan = make_plan(CORPORA[corpus], source, pathlib.Path(folder), options)
+        return {clip.split for clip in make_splits(plan.clips, plan.split, 0).clips}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", configs_study.STUDIES)
+def test_every_split_that_a_study_names_is_one_of_its_corpus(name, recordings):
+    """semi_esc50 ended hours later in `no split ['train']`: its second task had no fold."""
+    made = configs_study.STUDIES[name]
+    there = {}
+    for corpus, how in made.corpora.items():
+        source = recordings(how["source"].split("/")[0] or "esc50")
+        if not how["source"]:
+            source = source.parent
+        elif "/" in how["source"]:
+            source /= how["source"].split("/", 1)[1]
+        about = how.get("label", "label"), how.get("classes", "")
+        splits = splits_of(how["corpus"], str(source), *about)
+        there[corpus] = (splits if how.get("split") is None else {"train", "val", "test"}) - {
+            "left_out"
+        }
+    for task in made.tasks:
+        data = evaluation_of(made, task).data
+        (folder,) = data.dirs
+        folds = made.folds if task == made.home else data.folds
+        named = set(folds) - {"*"} or {*data.train, *data.val, *data.test}
+        if "*" not in folds:
+            assert named <= there[folder], (task, there[folder])
+    for encoder in made.only or made.encoders:
+        data = from_dict(PretrainSettings, merged(made.pretrain, made.encoders[encoder])).data
+        if data.dirs != PretrainSettings().data.dirs:
+            assert set(data.splits) <= there[data.dirs[0]]
+        everywhere = [*data.dirs, *data.protect_dirs, made.tasks[made.home]["data"]["dirs"]]
+        assert set(data.protect_splits) <= set().union(*(there.get(d, set()) for d in everywhere))
 
 
 @pytest.mark.parametrize("name", configs_study.STUDIES)

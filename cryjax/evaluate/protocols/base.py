@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cryjax.errors import UserError
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationTask
 from cryjax.settings import to_dict
@@ -58,6 +59,11 @@ class EvaluationProtocol(abc.ABC):
     def settings(self, task: EvaluationTask) -> Any:
         """Returns the settings that this protocol reads, as a dataclass or plain values."""
 
+    def selects_by(self, task: EvaluationTask) -> tuple[str, str, str]:
+        """Names the metric that something is selected by, the part, and the setting; else ""."""
+        del task
+        return "", "", ""
+
     def selection(self, task: EvaluationTask) -> str:
         """Says what is selected, and on which part; "" where nothing is."""
         del task
@@ -80,6 +86,20 @@ class EvaluationProtocol(abc.ABC):
         Raises:
           UserError: The task lacks what the protocol needs, such as a pre-trained encoder.
         """
+
+
+def require_selectable(protocol: EvaluationProtocol, task: EvaluationTask) -> None:
+    """Refuses to select by a metric that the selecting part does not have.
+
+    Raises:
+      UserError: It is the AUC, and the part holds one class.
+    """
+    metric, part, setting = protocol.selects_by(task)
+    if metric == "auc" and len(np.unique(task.corpus.labels[task.split.parts()[part]])) < 2:
+        raise UserError(
+            f"fold {task.fold}: {part} holds one class, and {setting}=auc is not defined there; "
+            f"set {setting}=balanced_accuracy, or give {part} recordings of other classes"
+        )
 
 
 def encoder_identity(protocol: EvaluationProtocol, task: EvaluationTask, seed: int) -> Any:

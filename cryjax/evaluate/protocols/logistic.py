@@ -25,6 +25,10 @@ class LogisticProbe(EvaluationProtocol):
         """Reads `logistic`."""
         return task.settings.logistic
 
+    def selects_by(self, task: EvaluationTask) -> tuple[str, str, str]:
+        """Names what the strength is selected by."""
+        return task.settings.logistic.select, "val", "logistic.select"
+
     def selection(self, task: EvaluationTask) -> str:
         """Names the metric that selects the strength."""
         select = task.settings.logistic.select

@@ -44,6 +44,11 @@ class Probe(EvaluationProtocol):
         """Returns the settings of its training."""
         return getattr(task.settings.probe, self.rule)
 
+    def selects_by(self, task: EvaluationTask) -> tuple[str, str, str]:
+        """Names what the step is selected by."""
+        training = self.training(task)
+        return training.select, training.select_on, f"probe.{self.rule}.select"
+
     def selection(self, task: EvaluationTask) -> str:
         """Names the metric that selects the step, and the part where it is not validation."""
         training = self.training(task)

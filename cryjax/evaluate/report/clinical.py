@@ -23,7 +23,7 @@ from cryjax.evaluate.operating_points import (
 )
 from cryjax.evaluate.outcomes import Outcome, runs_of
 from cryjax.evaluate.report.breakdown import by_patches, comparisons, modes_of, per_class, subgroups
-from cryjax.evaluate.report.tables import LEVELS, Table, cell
+from cryjax.evaluate.report.tables import LEVELS, UNDEFINED, Table, cell
 from cryjax.evaluate.scoring import Scored
 
 
@@ -86,23 +86,39 @@ def _levels(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 
 
 def _with_val(
-    outcomes: Sequence[Outcome], mode: str, level: str
+    outcomes: Sequence[Outcome], mode: str, level: str, positive: int | None = None
 ) -> list[tuple[Outcome, Scored, Scored]]:
-    """Collects finite runs whose validation part holds at least two classes, at a level."""
+    """Collects finite runs whose validation part holds two classes, or positives and others."""
     runs = [(o, o.val.at(level), o.test.at(level)) for o in outcomes if o.mode == mode]
     finite = [(o, v, t) for o, v, t in runs if v.finite and t.finite]
-    return [(o, v, t) for o, v, t in finite if len(np.unique(v.labels)) > 1]
+    return [run for run in finite if _holds_both(run[1], positive)]
+
+
+def _holds_both(val: Scored, positive: int | None) -> bool:
+    labels = val.labels if positive is None else val.labels == positive
+    return len(np.unique(labels)) > 1
+
+
+def _folds_without(outcomes: Sequence[Outcome], positive: int | None = None) -> str:
+    """Says which folds are left out, because nothing can be chosen on their validation part."""
+    lacking = {o.fold for o in outcomes if not _holds_both(o.val, positive)}
+    if not lacking:
+        return ""
+    what = "a second class" if positive is None else "positives or negatives"
+    return f" Left out, because their validation part lacks {what}: {', '.join(sorted(lacking))}."
 
 
 def _rate_cells(runs: Sequence[Run], prevalence: float | None) -> tuple[list[str], dict[str, Any]]:
     """Computes cells of sensitivity, specificity, PPV and NPV, and the numbers behind them."""
     numbers = estimate(runs, rates)
-    ill = prevalence or float(np.mean([run.scored.labels.mean() for run in runs]))
+    measured = float(np.mean([run.scored.labels.mean() for run in runs]))
+    ill = measured if prevalence is None else prevalence
     both = numbers["sensitivity"]["mean"], numbers["specificity"]["mean"]
-    ppv, npv = predictive_values(*both, ill)
+    known = prevalence is not None or 0 < measured < 1  # a test part of one class has none
+    ppv, npv = predictive_values(*both, ill) if known else (np.nan, np.nan)
     cells = [cell(numbers[name]) for name in ("sensitivity", "specificity")]
-    more = {"prevalence": ill, "ppv": ppv, "npv": npv}
-    return [*cells, f"{100 * ppv:.1f}", f"{100 * npv:.1f}"], numbers | more
+    cells += [UNDEFINED if np.isnan(value) else f"{100 * value:.1f}" for value in (ppv, npv)]
+    return cells, numbers | {"prevalence": ill, "ppv": ppv, "npv": npv}
 
 
 def operating_points(
@@ -120,27 +136,24 @@ def operating_points(
         for w in (*settings.specificities, None)
     ]
     for mode, level, specificity in wanted:
-        runs = _with_val(outcomes, mode, level)
-        try:
-            cuts = [
-                choose_threshold(val, positive=positive, specificity=specificity)
-                for _, val, _ in runs
-            ]
-        except UserError:  # no positive recording validates: nothing can be chosen
+        runs = _with_val(outcomes, mode, level, positive)
+        if not runs:
             continue
+        cuts = [
+            choose_threshold(val, positive=positive, specificity=specificity) for _, val, _ in runs
+        ]
         decided = [o.as_run(decide(c, test)) for c, (o, _, test) in zip(cuts, runs, strict=True)]
-        if not decided:
-            continue
         cells, numbers = _rate_cells(decided, settings.prevalence)
         rule = YOUDEN if specificity is None else f"specificity {100 * specificity:g} %"
         rows.append([mode, level, rule, *cells])
         about = {"mode": mode, "level": level, "rule": rule, "thresholds": [c.value for c in cuts]}
         raw.append(about | numbers)
-    stated = f"{100 * settings.prevalence:g} %" if settings.prevalence else "that of the test part"
+    stated = settings.prevalence
+    at = "that of the test part" if stated is None else f"{100 * stated:g} %"
     note = (
         f"Positive: {classes[positive]}. Thresholds are chosen on validation (for the specificity "
-        f"named, or the largest Youden index) and applied to test. PPV and NPV at prevalence "
-        f"{stated}."
+        f"named, or the largest Youden index) and applied to test. PPV and NPV at prevalence {at}."
+        + _folds_without(outcomes, positive)
     )
     if not rows:
         note = "No threshold could be chosen: the validation part lacks positives or negatives."
@@ -173,7 +186,7 @@ def calibrations(
         "Times 100; lower is better. Recalibrated: temperature and class bias, fitted on "
         "validation, which also undo balanced training; where validation's prevalence is not that "
         "of use, fit them there."
-    )
+    ) + _folds_without(outcomes)
     return [Table("Calibration", header, rows, note, raw)] if rows else []
 
 

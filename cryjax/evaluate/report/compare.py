@@ -12,12 +12,19 @@ from cryjax.errors import UserError
 from cryjax.evaluate.estimates import Run, difference, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.report import html, plots
-from cryjax.evaluate.report.tables import NOTE, PREDICTIONS, Table, cell, gain_cell
+from cryjax.evaluate.report.tables import (
+    NOTE,
+    PREDICTIONS,
+    Table,
+    cell,
+    from_spreadsheet,
+    gain_cell,
+)
 from cryjax.evaluate.scoring import Scored
 from cryjax.files import replacing
 
 KEYS = ("fold", "path", "start_s", "group", "label")
-Predicted = dict[str, dict[tuple[str, int], dict[tuple[str, ...], list[str]]]]
+Predicted = dict[str, dict[tuple[str, int, int], dict[tuple[str, ...], list[str]]]]
 
 
 def load_runs(folder: pathlib.Path) -> tuple[dict[str, list[Run]], frozenset[tuple[str, ...]]]:
@@ -39,9 +46,10 @@ def load_runs(folder: pathlib.Path) -> tuple[dict[str, list[Run]], frozenset[tup
             reader = csv.DictReader(file)
             scores = [name for name in reader.fieldnames or () if name.startswith("p_")]
             for row in reader:
-                one = found.setdefault(row["mode"], {}).setdefault(
-                    (row["fold"], int(row["seed"])), {}
-                )
+                row = {key: from_spreadsheet(text) for key, text in row.items()}
+                of = row.get("pretraining") or row["seed"]  # what spread is over
+                run = row["fold"], int(of), int(row["seed"])
+                one = found.setdefault(row["mode"], {}).setdefault(run, {})
                 one[tuple(row[k] for k in KEYS)] = [row["predicted"], *(row[n] for n in scores)]
         classes = [name.removeprefix("p_") for name in scores]
         runs = {mode: _runs(of_mode, classes) for mode, of_mode in found.items()}
@@ -53,15 +61,15 @@ def load_runs(folder: pathlib.Path) -> tuple[dict[str, list[Run]], frozenset[tup
     return runs, tested
 
 
-def _runs(of_mode: dict[tuple[str, int], Any], classes: list[str]) -> list[Run]:
+def _runs(of_mode: dict[tuple[str, int, int], Any], classes: list[str]) -> list[Run]:
     runs = []
-    for (fold, seed), rows in sorted(of_mode.items()):
+    for (fold, of, _), rows in sorted(of_mode.items()):
         keys = sorted(rows)
         scores = np.array([[float(x) for x in rows[key][1:]] for key in keys])
         labels = np.array([classes.index(key[4]) for key in keys])
         decisions = np.array([classes.index(rows[key][0]) for key in keys])
         groups = np.array([key[3] for key in keys])
-        runs.append(Run(fold, seed, Scored(scores, labels, groups, decisions)))
+        runs.append(Run(fold, of, Scored(scores, labels, groups, decisions)))
     return runs
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cryjax.audio.decode import AUDIO_SUFFIXES
-from cryjax.data.leaks import audit
+from cryjax.data.leaks import LEAK, OK, UNKNOWN, audit
 from cryjax.data.windows import window_counts
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.protocols import PROTOCOLS
@@ -32,15 +32,15 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
       seed: Seed of the label subset that is counted.
     """
     task = tasks[-1]
-    corpus, data, info = task.corpus, task.settings.data, task.corpus.sets[0].info
-    leak = "" if len(tasks) > 1 else data.leak
+    corpus, info = task.corpus, task.corpus.sets[0].info
+    leaks = dict.fromkeys(t.split.leak for t in tasks)
     seen = [t.seen_in_training() for t in tasks]
     groups = sum(len(set(t.corpus.groups[t.split.test])) for t in tasks)
     clips = sum(len(t.split.test) for t in tasks)
     label, known = task.settings.label, len(task.labelled(seed).train)
     facts = {
         "title": f"{info['corpus']} ({info['label']}), test {', '.join(t.fold for t in tasks)}",
-        "split rule": "; ".join(filter(None, [info["split_rule"], leak])),
+        "split rule": "; ".join(filter(None, [info["split_rule"], *leaks])),
         "group": info["group"],
         "clips": {name: len(rows) for name, rows in task.split.parts().items()},
         "groups": {
@@ -55,7 +55,7 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
             f"{sum(s['groups'] for s in seen)} of {groups}; by identical audio "
             f"{sum(s['clips'] for s in seen)} of {clips} test recordings"
         ),
-        "audit": _audited(task),
+        "audit": _audited(tasks),
         "licence": info["licence"],
         "checkpoint": shown_path(task.settings.checkpoint or "none"),
         "encoder": task.pretrained.fingerprint[:12] if task.pretrained else "fresh weights",
@@ -69,16 +69,18 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
     return facts
 
 
-def _audited(task: EvaluationTask) -> str:
-    """Says whether groups or recordings are on both sides of this fold, as far as is known."""
-    corpus, split = task.corpus, task.split
-    clips = [
-        dataclasses.replace(corpus.clips[row], split=name)
-        for name, rows in split.parts().items()
-        for row in rows
-    ]
-    found = audit(clips)
-    return f"{found.verdict}: {found.reason}"
+def _audited(tasks: Sequence[EvaluationTask]) -> str:
+    """Says whether groups or recordings are on both sides of a fold, by the worst of them."""
+    found = []
+    for task in tasks:
+        clips = [
+            dataclasses.replace(task.corpus.clips[row], split=name)
+            for name, rows in task.split.parts().items()
+            for row in rows
+        ]
+        found.append(audit(clips))
+    worst = max(found, key=lambda one: (OK, UNKNOWN, LEAK).index(one.verdict))
+    return f"{worst.verdict}: {worst.reason}"
 
 
 def shown_path(path: str) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import permutation_test, spearmanr
+from scipy.stats import permutation_test, rankdata, spearmanr
 
 from cryjax.data.manifest import save_csv
-from cryjax.evaluate.estimates import Run, by_fold, difference, estimate, finite_seeds
+from cryjax.evaluate.estimates import Run, by_fold, difference, estimate, whole_seeds
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings, plots
 from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, unique_runs
@@ -60,7 +60,8 @@ class StudyReport:
           cells: Outcomes by task, row and column.
           about: What the numbers are: facts for the reader by name.
         """
-        runs = {key: _runs(outcomes) for key, outcomes in cells.items()}
+        every = {key: _runs(outcomes) for key, outcomes in cells.items()}
+        runs = {key: whole_seeds(mine) for key, mine in every.items()}
         rows: list[dict[str, Any]] = [
             {"task": task, "row": row, "column": column, "seeds": len({r.seed for r in mine})}
             | {"folds": len({r.fold for r in mine}), "groups": _groups(mine)}
@@ -68,10 +69,10 @@ class StudyReport:
             for (task, row, column), mine in runs.items()
         ]
         means = {(r["task"], r["row"], r["column"]): r["mean"] for r in rows}
-        drawn = functools.cache(lambda key: self._drawn(runs[key]))
+        drawn = functools.cache(lambda key: resampled(by_fold(runs[key]))[self.metric])
         verdicts = [*self._differences(runs), *self._correlation(rows)]
         verdicts += [*self._ranks(means, drawn), *self._crossings(means, drawn)]
-        for (task, row, column), mine in runs.items():
+        for (task, row, column), mine in every.items():
             if lost := sum(not run.scored.finite for run in mine):
                 verdicts.append(f"{task}: of {row}/{column} {lost} of {len(mine)} runs diverged")
         parts = [f"## {self.study}: {self.question}", *(f"- {text}" for text in verdicts)]
@@ -116,7 +117,7 @@ class StudyReport:
             ours, theirs = (side.strip() for side in pair.split(">"))
             for task in dict.fromkeys(key[0] for key in runs):
                 a, b = named.get((task, ours)), named.get((task, theirs))
-                if not (a and b and len(by_fold(a)) == len(by_fold(b))):
+                if not (a and b and {r.fold for r in a} == {r.fold for r in b}):
                     continue
                 gain = difference(a, b)[self.metric]
                 low, high = (100 * x for x in gain["interval"])
@@ -143,10 +144,6 @@ class StudyReport:
                 )
         return said
 
-    def _drawn(self, runs: list[Run]) -> np.ndarray:
-        """Draws the metric of a cell over groups of the test part, without diverged seeds."""
-        return resampled(by_fold(finite_seeds(runs) or runs))[self.metric]
-
     def _crossings(self, means: Mapping[Key, float], drawn: Drawn) -> list[str]:
         """Says at which share of labels a row reaches another, or one of its cells."""
         said = []
@@ -155,6 +152,7 @@ class StudyReport:
             row, _, fixed = theirs.partition("/")
             for task in dict.fromkeys(key[0] for key in means):
                 columns = [column for t, r, column in means if (t, r) == (task, ours)]
+                columns.sort(key=crossings.share_of)
                 against = [(task, row, fixed or column) for column in columns]
                 if len(columns) < 2 or not set(against) <= means.keys():
                     continue
@@ -182,7 +180,8 @@ class StudyReport:
         for task in tasks:
             keys = [(task, row, self.ranks) for row in every]
             both = np.array([[means[key], *drawn(key)] for key in keys])
-            ranks.append((-both).argsort(axis=0).argsort(axis=0) + 1)
+            last = np.nan_to_num(-both, nan=np.inf)  # what diverged
+            ranks.append(rankdata(last, axis=0))  # equals share their mean rank
         mean = np.mean(ranks, axis=0)
         order = np.argsort(mean[:, 0])
         said = []

@@ -64,6 +64,11 @@ def for_spreadsheet(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
+def from_spreadsheet(text: str) -> str:
+    """Takes off the apostrophe that `for_spreadsheet` has put."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
+
+
 def unique_runs(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Keeps one of outcomes that are the same run: one fit with the same encoder is one fit."""
     seen: dict[tuple, Outcome] = {}
@@ -183,13 +188,13 @@ def _flat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _save_predictions(workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus: Corpus) -> None:
     with (workdir / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        head = ["mode", "seed", "fold", "path", "start_s", "group", "label", "predicted"]
-        writer.writerow(head + [f"p_{name}" for name in corpus.classes])
+        head = ["mode", "pretraining", "seed", "fold", "path", "start_s", "group", "label"]
+        writer.writerow([*head, "predicted", *(f"p_{name}" for name in corpus.classes)])
         for o in outcomes:
             for row, p, y, decided in zip(
                 o.rows, o.test.scores, o.test.labels, o.test.decisions, strict=True
             ):
                 clip, guess = corpus.clips[row], corpus.classes[decided]
                 fixed = [clip.path, clip.start_s, clip.group, corpus.classes[y], guess]
-                shown = map(for_spreadsheet, [o.mode, o.seed, o.fold, *fixed])
+                shown = map(for_spreadsheet, [o.mode, o.pretraining, o.seed, o.fold, *fixed])
                 writer.writerow([*shown, *(f"{x:.6f}" for x in p)])
