@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cryjax.audio.decode import resample
+from cryjax.audio.decode import require_wave, resample
 from cryjax.audio.logmel import make_logmel
 from cryjax.augment.normalise import NormaliseSettings, build_normaliser
 from cryjax.data.cache import ArrayFrames, Frames
@@ -106,8 +106,11 @@ class Encoder:
 
         Returns:
           (windows, features) float32 representations, and (windows,) start of each in seconds.
+
+        Raises:
+          UserError: The waveform is of integers, of several channels, empty or not finite.
         """
-        wave = resample(np.asarray(wave, np.float32), sample_rate_hz, self.spec.sample_rate_hz)
+        wave = resample(require_wave(wave), sample_rate_hz, self.spec.sample_rate_hz)
         mel = self.logmel(wave).astype(np.float16)  # as shards store it
         h, _, start_s = self.embed_mels([mel])
         return h, start_s

@@ -4,6 +4,7 @@ And text for standard output, whose reader may leave.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -39,6 +40,21 @@ def sha256(path: pathlib.Path) -> str:
     """Computes the hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def _sha256(path: pathlib.Path, size: int, changed_ns: int) -> str:
+    """Hashes a file once for as long as its size and time of change stay."""
+    del size, changed_ns
+    return sha256(path)
+
+
+def has_sha256(path: pathlib.Path, digest: str) -> bool:
+    """Tells whether a file is there with this hash; unchanged ones are read once."""
+    if not path.exists():
+        return False
+    about = path.stat()
+    return _sha256(path, about.st_size, about.st_mtime_ns) == digest
 
 
 def save_json(path: pathlib.Path, value: Any) -> None:

@@ -6,8 +6,10 @@ import functools
 import hashlib
 import json
 import pathlib
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -20,7 +22,7 @@ from cryjax.data.preparation import Prepared, Worker
 from cryjax.data.splits import Splits, make_splits
 from cryjax.data.workers import Workers
 from cryjax.errors import UserError
-from cryjax.files import load_json, save_json, sha256
+from cryjax.files import has_sha256, load_json, save_json, sha256
 from cryjax.spec import FeatureSpec
 
 CLIPS_A_SHARD, BYTES_A_SHARD = 1024, 1 << 30  # at most, the bytes being those of recordings
@@ -75,10 +77,18 @@ class Plan:
         """Estimates the bytes of a clip's recording, or of its stretch."""
         if clip.end_s is not None:
             return int((clip.end_s - clip.start_s) * BYTES_A_SECOND)
+        return self._file_size(clip)
+
+    def _file_size(self, clip: Clip) -> int:
         try:
             return (self.source / clip.path).stat().st_size
         except (OSError, ValueError):
             return 0
+
+    def read(self, shard: int) -> dict[str, Any]:
+        """Says by what a shard is out of date: the files' sizes, and whether ffmpeg is there."""
+        sizes = [self._file_size(clip) for clip in self.clips_of(shard)]
+        return {"sizes": sizes, "ffmpeg": shutil.which("ffmpeg") is not None}
 
     @property
     def n_shards(self) -> int:
@@ -135,6 +145,7 @@ def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
     else:
         path.unlink()
     side = {"plan": plan.fingerprint, "shard": info, "rows": rows, "quarantine": bad}
+    side["read"] = plan.read(shard)
     save_json(path.with_suffix(".json"), side)
 
 
@@ -142,20 +153,6 @@ def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]
     for one in prepared:
         bar.update()
         yield one
-
-
-@functools.cache
-def _digest(path: pathlib.Path, size: int, changed_ns: int) -> str:
-    """Hashes a file once for as long as its size and time of change stay."""
-    del size, changed_ns
-    return sha256(path)
-
-
-def _has_digest(path: pathlib.Path, digest: str) -> bool:
-    if not path.exists():
-        return False
-    about = path.stat()
-    return _digest(path, about.st_size, about.st_mtime_ns) == digest
 
 
 def _side(plan: Plan, shard: int) -> dict | None:
@@ -167,7 +164,11 @@ def _side(plan: Plan, shard: int) -> dict | None:
         return None
     if side.get("plan") != plan.fingerprint:
         return None
-    if side["shard"]["clips"] and not _has_digest(path, side["shard"]["sha256"]):
+    now = plan.read(shard)
+    known = side.get("read", now)  # older versions did not write it
+    if known["sizes"] != now["sizes"] or (side["quarantine"] and known["ffmpeg"] != now["ffmpeg"]):
+        return None  # a file was replaced, or can be decoded now
+    if side["shard"]["clips"] and not has_sha256(path, side["shard"]["sha256"]):
         return None
     return side
 

@@ -7,6 +7,9 @@ import pathlib
 from cryjax.data.leaks import has_groups
 from cryjax.data.splits import make_splits
 from cryjax.errors import UserError
+from cryjax.files import load_json, save_json
+from cryjax.locks import hold
+from cryjax.settings import differences
 from cryjax.spec import preset
 from data_prep import CORPORA
 from data_prep.build import Plan
@@ -67,9 +70,18 @@ def _source(recipe, source: str | None, out: pathlib.Path, options: Options) -> 
     if recipe.make is None:
         return pathlib.Path(source or "")
     made = out / "recordings"
+    whose = {"corpus": recipe.name, "source": source, "seed": options.seed}
     if not (made / "clips.csv").exists():
         print(f"making the recordings of {recipe.name} in {made}")
         recipe.make(made, options.seed, source)
+        save_json(made / "made.json", whose)
+    elif (made / "made.json").exists():
+        known = load_json(made / "made.json", f"remove {made}")
+        if changes := differences(known, whose, "recordings"):
+            raise UserError(
+                f"{made} holds other recordings ({'; '.join(changes)}): remove it, or give "
+                "another --out"
+            )
     return made
 
 
@@ -114,7 +126,11 @@ def _of_classes(clips: list, chosen: str) -> list:
 
 def make_plan(recipe: CorpusRecipe, source: str | None, out: pathlib.Path, options: Options):
     """Finds the clips, gives them labels and splits, and says what is to be built."""
-    found = _source(recipe, source, out, options)
+    if options.download or recipe.make:
+        with hold(out / ".source.lock", wait=True):  # of parts that start together, one makes them
+            found = _source(recipe, source, out, options)
+    else:
+        found = _source(recipe, source, out, options)
     table = recipe.name == "csv"
     clips, notes, group = _found(recipe, found, options)
     if counts := recipe.counted(clips):

@@ -7,6 +7,7 @@ What was guessed is a note of the prepared folder; what would be a silent mistak
 
 import collections
 import csv
+import dataclasses
 import difflib
 import io
 import pathlib
@@ -154,6 +155,9 @@ def read_table(path: pathlib.Path, columns: str = "") -> tuple[list[Clip], list[
     reader.fieldnames = names
     clips = read_clips(reader, path)
     notes = []
+    if any("\\" in clip.path for clip in clips) and not any("/" in clip.path for clip in clips):
+        clips = [dataclasses.replace(clip, path=clip.path.replace("\\", "/")) for clip in clips]
+        notes.append("paths were read as those of Windows, \\ as /")
     if encoding != "UTF-8" or separator != ",":
         named = {"\t": "tabs"}.get(separator, repr(separator))
         notes.append(f"the table was read as {encoding}, its columns separated by {named}")

@@ -11,6 +11,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from cryjax.errors import UserError
+
 FFMPEG_SUFFIXES = {".3gp", ".3g2", ".m4a", ".mp4", ".aac", ".amr", ".webm", ".wma"}
 MIXED_SUFFIXES = {".caf"}  # containers that libsndfile opens, but not with every codec (IMA4)
 AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
@@ -175,7 +177,7 @@ def _read_ffmpeg(
     call = [binary, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
     call += ["-format_whitelist", FFMPEG_FORMATS]  # no playlist may lead to other files
     call += ["-i", f"file:{path}", "-vn", "-ss", str(start_s), "-t", str(until), "-fs", str(most)]
-    call += ["-ac", "1", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
+    call += ["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]  # its own mix to mono is 3 dB louder
     try:
         done = subprocess.run(call, capture_output=True, timeout=limits.timeout_s, check=False)
     except subprocess.TimeoutExpired:
@@ -185,10 +187,12 @@ def _read_ffmpeg(
         raise AudioError(path, f"not readable by ffmpeg ({reason[0][:200]})", "fetch it again")
     with soundfile.SoundFile(io.BytesIO(done.stdout)) as sound:
         _checked_rate(path, sound, limits)
-        wave = sound.read(dtype="float32")
-        if len(wave) > limits.max_s * sound.samplerate:
-            raise AudioError(path, "too long", f"at most {limits.max_s:.0f} s are read; cut it")
-        return Recording(wave, sound.samplerate, 1)
+        wave = sound.read(dtype="float32", always_2d=True).mean(axis=1)
+        longest = min(limits.max_s * sound.samplerate, limits.max_samples)
+        if len(wave) > longest or len(done.stdout) >= most:
+            kept_s = longest / sound.samplerate
+            raise AudioError(path, "too long", f"at most {kept_s:.0f} s are read; cut it")
+        return Recording(wave, sound.samplerate, sound.channels)
 
 
 def _read_any(
@@ -240,6 +244,25 @@ def read(
         remedy = f"samples must lie within {limits.max_abs}; export it at full scale 1.0"
         raise AudioError(path, f"peak of {peak:g}", remedy)
     return recording
+
+
+def require_wave(wave: object) -> np.ndarray:
+    """Returns a waveform as (samples,) float32; refuses what no decoder would have given.
+
+    Raises:
+      UserError: It is of integers, of several channels, empty, not finite, or far beyond 1.
+    """
+    given = np.asarray(wave)
+    if given.dtype.kind != "f":
+        raise UserError(f"waveforms are floating point from -1 to 1, got {given.dtype}")
+    if given.ndim != 1:
+        raise UserError(f"a waveform is (samples,), got {given.shape}: average its channels")
+    if not len(given) or not np.isfinite(given).all():
+        what = "NaN or inf" if len(given) else "no sample"
+        raise UserError(f"a waveform is finite and not empty, got {what}")
+    if (peak := np.abs(given).max()) > DecodeLimits().max_abs:
+        raise UserError(f"waveforms are floating point from -1 to 1, got a peak of {peak:g}")
+    return given.astype(np.float32)
 
 
 def resample(wave: np.ndarray, rate_hz: int, wanted_hz: int) -> np.ndarray:

@@ -129,9 +129,11 @@ class _Drawing:
         return np.concatenate(parts)
 
     def _order(self, epoch: int) -> np.ndarray:
-        if self._epoch[0] != epoch:  # threads may both make it; it is the same
-            self._epoch = epoch, np.random.default_rng([self._seed, epoch]).permutation(self._own)
-        return self._epoch[1]
+        kept = self._epoch  # another thread may put the next epoch there meanwhile
+        if kept[0] != epoch:
+            kept = epoch, np.random.default_rng([self._seed, epoch]).permutation(self._own)
+            self._epoch = kept
+        return kept[1]
 
     def draw(self, positions: np.ndarray, rng: np.random.Generator) -> dict:
         """Draws clips and starts of the whole global batch; keeps this process's rows."""

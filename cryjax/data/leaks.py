@@ -1,5 +1,7 @@
 """Does a prepared split leak: groups or identical recordings on both sides, or nobody knows."""
 
+import collections
+import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,9 +35,22 @@ def duplicates(clips: Sequence[Clip]) -> list[list[Clip]]:
     return [clips for clips in same if len({clip.split for clip in clips}) > 1]
 
 
+def _alone(clips: Sequence[Clip]) -> list[bool]:
+    """Tells of each clip whether its group says no more than its file's name."""
+    recordings = collections.defaultdict(set)
+    for clip in clips:
+        recordings[clip.group].add(clip.recording)
+    found = []
+    for clip in clips:
+        path = pathlib.PurePosixPath(clip.path)
+        named = clip.group in (clip.recording, clip.path, path.name, path.stem)
+        found.append(named and len(recordings[clip.group]) == 1)
+    return found
+
+
 def has_groups(clips: Sequence[Clip]) -> bool:
-    """Tells whether a group is anywhere more than a recording."""
-    return any(clip.group != clip.recording for clip in clips)
+    """Tells whether a group is anywhere more than a recording, whatever it is called."""
+    return not all(_alone(clips))
 
 
 def audit(clips: Sequence[Clip]) -> Audit:
@@ -45,7 +60,7 @@ def audit(clips: Sequence[Clip]) -> Audit:
     about who is on both sides, however clean the rest is.
     """
     shared, twice = shared_groups(clips), duplicates(clips)
-    alone = sum(clip.group == clip.recording for clip in clips)
+    alone = sum(_alone(clips))
     verdict, reason = OK, "no group and no identical recording is in more than one split"
     if shared or twice:
         found = f"{len(shared)} groups and {len(twice)} recordings are in more than one split"

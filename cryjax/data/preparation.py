@@ -83,9 +83,13 @@ class Worker:
                 limits=self._limits,
             )
             wave = resample(found.wave, found.rate_hz, self.spec.sample_rate_hz)
+            if not len(wave):
+                raise AudioError(clip.path, "no sample at the spec's rate", "lengthen the stretch")
             mel = self.logmel(wave).astype(np.float16)
         except AudioError as error:
             return Prepared(reason=error.reason, remedy=error.remedy)
+        except OSError as error:  # no permission, a name too long, a disk that fails
+            return Prepared(reason=f"not readable ({error.strerror})", remedy="copy it anew")
         except MemoryError:
             return Prepared(reason="does not fit into memory", remedy="cut it")
         if not np.isfinite(mel).all():

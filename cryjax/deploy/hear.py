@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cryjax.audio.decode import require_wave
 from cryjax.data.cache import ArrayFrames
 from cryjax.data.windows import Windows
 from cryjax.deploy.classifier import load
@@ -58,10 +59,10 @@ def load_model(model_file_path: str = "") -> HearModel:
 
 
 def _sounds(audio: Any) -> np.ndarray:
-    array = np.asarray(audio.detach().cpu() if hasattr(audio, "detach") else audio, np.float32)
+    array = np.asarray(audio.detach().cpu() if hasattr(audio, "detach") else audio)
     if array.ndim != 2:
         raise UserError(f"audio must be (sounds, samples), got {array.shape}")
-    return array
+    return np.stack([require_wave(wave) for wave in array])
 
 
 def _like(audio: Any, array: np.ndarray) -> Any:

@@ -19,7 +19,7 @@ from cryjax.audio.decode import AUDIO_SUFFIXES
 from cryjax.data.manifest import Clip, load_manifest, save_csv
 from cryjax.errors import UserError
 
-STRETCH_S = 600.0
+STRETCH_S, SHORTEST_S = 600.0, 10.0  # a shorter rest is read with the stretch before it
 QUARANTINE = ("path", "start_s", "reason", "remedy")
 
 
@@ -89,7 +89,7 @@ def stretches(clip: Clip) -> list[tuple[Clip, float]]:
     except (OSError, RuntimeError, ValueError):
         return [(clip, STRETCH_S)]
     end_s = min(clip.end_s or math.inf, about.frames / about.samplerate)
-    count = max(1, math.ceil((end_s - clip.start_s) / STRETCH_S - 1e-9))
+    count = max(1, math.ceil((end_s - clip.start_s - SHORTEST_S) / STRETCH_S))
     edges = [clip.start_s + i * STRETCH_S for i in range(count)]
     ends = [*edges[1:], clip.end_s]
     return [

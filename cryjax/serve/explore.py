@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from sklearn.decomposition import PCA
 
-from cryjax.data.manifest import Clip, load_manifest, save_csv
+from cryjax.data.manifest import Clip, load_manifest, save_rows, to_rows
 from cryjax.deploy.search import nearest
 from cryjax.deploy.table import load_embeddings
 from cryjax.errors import UserError
@@ -55,7 +55,7 @@ class Explorer:
         self._labels_path = path.with_name(path.name + ".labels.csv")
         self._decoders, self._lock, self._hearing = decoders, threading.Lock(), threading.Lock()
         self._heard = functools.lru_cache(KEPT_WINDOWS)(self._decode)
-        self._labels: dict[int, str] = self._load_labels()
+        self._labels, self._kept = self._load_labels()
         self._version, self._fitted = 0, (0, [""], np.zeros((len(rows), 1)))
         self._changed = threading.Condition(self._lock)
         self._closed = False
@@ -190,7 +190,7 @@ class Explorer:
     def export(self) -> str:
         """Returns the labels as they are saved."""
         out = io.StringIO()
-        writer: Any = csv.DictWriter(out, COLUMNS)
+        writer: Any = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         with self._lock:
             writer.writerows(self._rows())
@@ -205,15 +205,18 @@ class Explorer:
         for row, label in sorted(self._labels.items()):
             name = os.path.relpath(self._paths[row], self._labels_path.parent)
             times = (repr(float(self._start_s[row])), repr(float(self._end_s[row])))
-            made.append(dict(zip(COLUMNS, (name, *times, label, name), strict=True)))
-        return made
+            group = Clip(name).recording
+            made.append(dict(zip(COLUMNS, (name, *times, label, group), strict=True)))
+        return [*made, *self._kept]
 
     def _save(self) -> None:
-        save_csv(self._labels_path, self._rows(), COLUMNS)
+        more = sorted({key for row in self._kept for key in row} - set(COLUMNS))
+        save_rows(self._labels_path, self._rows(), [*COLUMNS, *more])
 
-    def _load_labels(self) -> dict[int, str]:
+    def _load_labels(self) -> tuple[dict[int, str], list[dict[str, str]]]:
+        """Reads labels of windows that are shown, and the rows of others, which are kept."""
         if not self._labels_path.is_file():
-            return {}
+            return {}, []
         folder = self._labels_path.parent
         keys = {
             (os.path.abspath(p), float(s), float(e)): row
@@ -221,12 +224,19 @@ class Explorer:
                 zip(self._paths, self._start_s, self._end_s, strict=True)
             )
         }
-        found = {}
+        found, others = {}, []
         for clip in load_manifest(self._labels_path):
             key = (os.path.abspath(folder / clip.path), clip.start_s, float(clip.end_s or 0))
             if key in keys:
                 found[keys[key]] = clip.label
-        return found
+            else:
+                others.append(clip)
+        if others:
+            print(
+                f"{len(others)} labels of {self._labels_path} are of windows that are not shown, "
+                f"such as one of {others[0].path}; they are kept"
+            )
+        return found, [{k: v for k, v in row.items() if v} for row in to_rows(others)]
 
     def _touch(self) -> None:
         with self._changed:

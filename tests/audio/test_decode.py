@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from cryjax.audio import AudioError, DecodeLimits, decode, read
+from cryjax.audio.decode import require_wave
 from cryjax.data.manifest import load_manifest
 
 
@@ -128,6 +129,12 @@ def test_phone_formats_go_through_ffmpeg(wav, tmp_path):
     got = decode(path, sample_rate_hz=16_000)
     assert len(got) == pytest.approx(16_000, abs=2500)
     assert np.abs(got).max() == pytest.approx(0.5, abs=0.1)
+    stereo = tmp_path / "stereo.m4a"
+    encode = ["ffmpeg", "-v", "error", "-i", wav(), "-af", "aformat=channel_layouts=stereo"]
+    subprocess.run([*encode, "-filter:a", "pan=stereo|c0=c0|c1=c0", stereo], check=True)
+    both = read(stereo)
+    assert both.channels == 2  # ffmpeg's own mix was 3 dB louder than the mean of the channels
+    assert both.wave.std() == pytest.approx(got.std(), rel=0.05)
     caf = tmp_path / "phone.caf"
     encode = ["ffmpeg", "-v", "error", "-i", wav(), "-c:a", "adpcm_ima_qt", caf]
     subprocess.run(encode, check=True)
@@ -136,6 +143,22 @@ def test_phone_formats_go_through_ffmpeg(wav, tmp_path):
     path.write_bytes(b"rubbish")
     with pytest.raises(AudioError, match="not readable by ffmpeg"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("wave", "reason"),
+    [
+        (np.ones(9, np.int16), "floating point from -1 to 1, got int16"),
+        (np.ones((2, 9)), r"is \(samples,\), got \(2, 9\): average its channels"),
+        (np.ones(0), "got no sample"),
+        (np.array([0.1, np.nan]), "got NaN or inf"),
+        (np.array([0.1, 3e4]), "got a peak of 30000"),
+    ],
+)
+def test_a_waveform_that_no_decoder_gives_is_refused(wave, reason):
+    """Integers became other features, and two channels ended the process."""
+    with pytest.raises(ValueError, match=reason):
+        require_wave(wave)
 
 
 def test_a_manifest_names_file_line_and_column(tmp_path):

@@ -1,6 +1,7 @@
 """Recordings to shards: damaged files, resumption, parts, equal bytes, the audit."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import os
@@ -9,11 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from cryjax.data import leaks
+from cryjax.audio import read
+from cryjax.data import leaks, preparation
 from cryjax.data.corpus import open_corpus
+from cryjax.data.manifest import Clip, save_csv
 from cryjax.data.shards import load_shards
-from data_prep import audit, build
+from cryjax.spec import preset
+from data_prep import CORPORA, audit, build
 from data_prep.main import prepare
+from data_prep.plan import Options, make_plan
 
 
 @pytest.fixture
@@ -57,6 +62,72 @@ def test_bad_files_are_quarantined_and_the_run_ends_well(source, tmp_path, capsy
     out = capsys.readouterr().out
     assert "quarantined: 4" in out
     assert "8000 Hz: 4" in out
+
+
+def test_files_that_were_mended_or_replaced_are_read_again(source, tmp_path, monkeypatch):
+    """Following a remedy did nothing: a finished shard kept its old recordings for ever."""
+    out = tmp_path / "out"
+    (source / "cry" / "phone.m4a").write_bytes(b"x")
+    monkeypatch.setattr(build.shutil, "which", lambda name: None)
+    assert run(source, out)
+    before = {clip.path: clip.audio for clip in load_shards(out).clips}
+    times = {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*")}
+    assert run(source, out)
+    assert times == {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*")}
+    good = (source / "cry" / "5.wav").read_bytes()
+    (source / "cry" / "empty.wav").write_bytes(good)
+    (source / "cry" / "0.wav").write_bytes(good)
+    assert run(source, out)
+    after = {clip.path: clip.audio for clip in load_shards(out).clips}
+    assert after.keys() - before.keys() == {"cry/empty.wav"}
+    assert after["cry/0.wav"] == after["cry/empty.wav"] == after["cry/5.wav"]
+    read_again = []
+    monkeypatch.setattr(build.shutil, "which", lambda name: "ffmpeg")  # was installed
+    monkeypatch.setattr(build, "write_shard", lambda *args: read_again.append(args))
+    build.build(make_plan(CORPORA["folder"], str(source), out, Options()), workers=0)
+    assert read_again
+
+
+def test_one_file_that_cannot_be_opened_does_not_end_the_run(source, tmp_path, monkeypatch):
+    """A file without permission, or a path too long for the system, ended it."""
+
+    def refuse(path, **_):
+        if path.name == "2.wav":
+            raise PermissionError(13, "Permission denied")
+        return read(path, **_)
+
+    monkeypatch.setattr(preparation, "read", refuse)
+    assert run(source, tmp_path / "out")
+    with (tmp_path / "out" / "quarantine.csv").open() as file:
+        bad = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert bad["cry/2.wav"] == "not readable (Permission denied)"
+    worker = preparation.Worker(source, preset("uclser"))
+    monkeypatch.setattr(preparation, "read", read)
+    assert worker(Clip("x" * 300 + ".wav")).reason.startswith("not readable (")
+    soundfile.write(source / "fast.wav", np.ones(48_000, np.float32) / 2, 48_000)
+    last = worker(Clip("fast.wav", start_s=0.99998))
+    assert (last.mel, last.reason) == (None, "no sample at the spec's rate")
+
+
+def test_recordings_that_were_made_otherwise_are_not_taken_for_others(tmp_path):
+    """Another seed took the old recordings under its name."""
+    made = []
+
+    def make(folder, seed, source):
+        made.append(seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [{"path": f"{i}.wav", "label": "x", "group": f"g{i}"} for i in range(4)]
+        save_csv(folder / "clips.csv", rows)
+
+    recipe = dataclasses.replace(CORPORA["synthetic"], make=make)
+    for _ in range(2):
+        make_plan(recipe, None, tmp_path, Options(seed=1))
+    assert made == [1]
+    with pytest.raises(ValueError, match=r"recordings.seed: 1 there, 2 here\): remove it, or give"):
+        make_plan(recipe, None, tmp_path, Options(seed=2))
+    other = dataclasses.replace(recipe, name="other")
+    with pytest.raises(ValueError, match="recordings.corpus: 'synthetic' there, 'other' here"):
+        make_plan(other, None, tmp_path, Options(seed=1))
 
 
 def test_too_many_bad_files_stop_the_run(source, tmp_path):
@@ -154,7 +225,7 @@ def test_the_audit_finds_shared_groups_and_copies(source, tmp_path):
 def test_the_audit_finds_groups_on_both_sides(source, tmp_path):
     rows = ["path,label,group"] + [f"cry/{i}.wav,cry,baby{i % 2}" for i in range(6)]
     (source / "clips.csv").write_text("\n".join(rows))
-    prepare("csv", str(source / "clips.csv"), str(tmp_path / "out"), split="by_clip", workers=0)
+    prepare("csv", str(source / "clips.csv"), str(tmp_path / "out"), workers=0)
     text, verdict = audit.describe(str(tmp_path / "out"), [])
     assert verdict == leaks.LEAK
     assert "LEAKY" in text

@@ -1,5 +1,7 @@
 """Tables as people have them are read and said; what would be a silent mistake is refused."""
 
+import dataclasses
+import shutil
 import subprocess
 import sys
 
@@ -127,6 +129,31 @@ def test_the_audit_is_ok_a_leak_or_cannot_know(recordings):
     for folder, status in ((named, 0), (none, 2)):
         command = [sys.executable, "-m", "data_prep.audit", f"--data={folder}"]
         assert subprocess.run(command, capture_output=True, check=False).returncode == status
+
+
+@pytest.mark.parametrize("called", ["a/{}.wav", "a/{}", "{}.wav", "{}"])
+def test_a_group_that_repeats_the_files_name_is_no_group(called):
+    """A group column of file names, with suffix or without folder, was audited green."""
+    clips = [
+        Clip(f"a/{i}.wav", group=called.format(i), split=("train", "test")[i % 2]) for i in range(4)
+    ]
+    assert audit(clips).verdict == UNKNOWN
+    patients = [dataclasses.replace(clip, group=f"p{i}") for i, clip in enumerate(clips)]
+    assert audit(patients).verdict == OK
+    # a group of several recordings is one, though the first of them is called so
+    of_first = [dataclasses.replace(c, group="0", split="train") for c in clips[:2]]
+    assert audit(of_first).verdict == OK
+
+
+def test_paths_of_windows_are_read(recordings):
+    """Every row of such a table was `no such file`."""
+    (recordings / "inner").mkdir()
+    for i in range(12):
+        shutil.copy(recordings / f"{i}.wav", recordings / "inner" / f"{i}.wav")
+    row = lambda i: f"inner\\{i}.wav,a,g{i // 2}"  # noqa: E731
+    found = load_shards(prepared(recordings, "windows", "path,label,group", row))
+    assert found.clips[0].path == "inner/0.wav"
+    assert any("those of Windows" in note for note in found.info["notes"])
 
 
 def test_the_example_is_a_table_that_is_read(tmp_path):

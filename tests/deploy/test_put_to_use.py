@@ -162,6 +162,7 @@ def test_a_long_recording_is_read_in_stretches(trained, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "long.wav", 0.1 * rng.normal(size=40 * rate), rate)
     encoder, clips = load(trained), find([str(tmp_path / "long.wav")])
     monkeypatch.setattr(recordings, "STRETCH_S", 15.0)
+    monkeypatch.setattr(recordings, "SHORTEST_S", 2.0)
     parts = [part for part, _ in Job(encoder, clips, tmp_path / "job", workers=1)]
     starts = np.concatenate([part.start_s for part in parts])
     assert (np.diff(starts) > 0).all()
@@ -169,6 +170,13 @@ def test_a_long_recording_is_read_in_stretches(trained, tmp_path, monkeypatch):
     ends = np.concatenate([part.end_s for part in parts])
     assert ends.max() == pytest.approx(40, abs=0.05)
     assert {15.0, 30.0} <= set(starts.tolist())
+    # ten milliseconds left over were a window that weighed as much as any other
+    soundfile.write(tmp_path / "rest.wav", 0.1 * rng.normal(size=30 * rate + 80), rate)
+    (rest,) = find([str(tmp_path / "rest.wav")])
+    assert [(part.start_s, part.end_s) for part, _ in recordings.stretches(rest)] == [
+        (0.0, 15.0),
+        (15.0, None),
+    ]
 
 
 def test_parts_together_are_the_whole(trained, sources, tmp_path):

@@ -214,9 +214,9 @@ def test_a_test_part_of_one_class_has_no_predictive_values_and_ends_no_report():
     (table,) = operating_points([outcome(predictions(), healthy)], ["no", "yes"], PLAIN)
     assert {(row[3], *row[5:]) for row in table.rows} == {("—", "—", "—")}
     assert all(row[4] != "—" for row in table.rows)  # specificity is there
+    none, made = ClinicalSettings(prevalence=0.0), [outcome(predictions(), test)]
     with pytest.raises(ValueError, match="prevalence must lie between 0 and 1, got 0"):
-        none = ClinicalSettings(prevalence=0.0)
-        operating_points([outcome(predictions(), test)], ["no", "yes"], none)
+        operating_points(made, ["no", "yes"], none)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -196,6 +196,25 @@ def test_labels_are_ranked_saved_and_read_by_data_prep(serve, embedded, tmp_path
     assert all((tmp_path / clip.path).exists() for clip in saved)
     with serve(embeddings=mine) as address:  # what was saved is there again
         assert len(json.loads(ask(f"{address}/api/map")[2])["labels"]) == 11
+    assert all(clip.group == clip.recording for clip in saved)  # which audits know for no group
+
+
+def test_labels_of_windows_that_are_not_shown_are_kept(serve, embedded, tmp_path, capsys):
+    """The first click deleted them: of other hops, of another folder, of a smaller choice."""
+    mine = tmp_path / embedded.name
+    mine.write_bytes(embedded.read_bytes())
+    labels = tmp_path / "e.parquet.labels.csv"
+    labels.write_text(
+        "path,start_s,end_s,label,group,who\nelsewhere.wav,0.0,1.2,frog,pond,me\n", "utf-8"
+    )
+    with serve(embeddings=mine) as address:
+        assert Labelling(address).label(0, "tone")[0] == 200
+        assert Labelling(address).label(0, "noise")[0] == 200
+    assert "1 labels of" in capsys.readouterr().out
+    with labels.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["noise", "frog"]
+    assert (rows[1]["group"], rows[1]["who"]) == ("pond", "me")
 
 
 def test_a_window_is_played_seen_and_compared(address, embedded):

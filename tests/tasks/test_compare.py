@@ -1,13 +1,17 @@
 """Evaluations side by side: the figures of their own tables, paired differences, refusals."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
 import pytest
 
 from cryjax.deploy import compare as command
-from cryjax.evaluate.report.compare import compare
+from cryjax.evaluate.outcomes import evaluate
+from cryjax.evaluate.report.compare import compare, load_runs
+from cryjax.evaluate.report.tables import _save_predictions
+from cryjax.evaluate.task import open_tasks
 
 
 def test_rows_are_those_of_the_runs_and_differences_are_paired(evaluated, tmp_path, capsys):
@@ -19,7 +23,7 @@ def test_rows_are_those_of_the_runs_and_differences_are_paired(evaluated, tmp_pa
     for line in lines[1:]:  # the other run's knn is wrong about everything
         cells = line.split(",")
         if cells[0] == "knn":
-            cells[7], cells[8:10] = wrong[cells[6]], (["1", "0"], ["0", "1"])[cells[6] == "noise"]
+            cells[8], cells[9:11] = wrong[cells[7]], (["1", "0"], ["0", "1"])[cells[7] == "noise"]
         turned.append(",".join(cells))
     (other / "predictions.csv").write_text("\n".join(turned) + "\n")
     rows = compare([workdir, other], [], "accuracy")
@@ -42,6 +46,31 @@ def test_rows_are_those_of_the_runs_and_differences_are_paired(evaluated, tmp_pa
     with out.with_suffix(".csv").open(newline="") as file:
         assert [row["mode"] for row in csv.DictReader(file)] == ["knn", "knn", "linear", "linear"]
     assert "data:image/png" in out.with_suffix(".html").read_text()
+
+
+def test_classes_that_look_like_formulas_and_pre_trainings_are_read_back(evaluated, tmp_path):
+    """`-` was written as `'-`, and spread was over all evaluations of every pre-training."""
+    workdir, settings = evaluated
+    (part,) = open_tasks(settings)
+    (known,) = part.corpus.sets
+    info = known.info | {"classes": ["+", "-"]}
+    renamed = dataclasses.replace(part.corpus, sets=[dataclasses.replace(known, info=info)])
+    made = [
+        dataclasses.replace(outcome, pretraining=outcome.seed // 2, seed=outcome.seed)
+        for seed in range(4)
+        for outcome in evaluate(part, ["random_knn"], [seed], tmp_path)
+    ]
+    _save_predictions(tmp_path, made, renamed)
+    runs, _ = load_runs(tmp_path)
+    assert [run.seed for run in runs["random_knn"]] == [0, 0, 1, 1]
+    for run, outcome in zip(runs["random_knn"], made, strict=True):
+        assert sorted(run.scored.labels) == sorted(outcome.test.labels)
+    old = (workdir / "predictions.csv").read_text().splitlines()
+    keep = [i for i, name in enumerate(old[0].split(",")) if name != "pretraining"]
+    (tmp_path / "predictions.csv").write_text(
+        "\n".join(",".join(line.split(",")[i] for i in keep) for line in old) + "\n"
+    )
+    assert {run.seed for run in load_runs(tmp_path)[0]["linear"]} == {0, 1}  # older runs
 
 
 def test_what_cannot_be_compared_is_refused(evaluated, tmp_path, capsys):

@@ -15,6 +15,7 @@ from configs import icbhi, protocol, transfer, verify
 from cryjax.data.batches import sample_patches
 from cryjax.encoder import load
 from cryjax.evaluate import training
+from cryjax.evaluate.outcomes import evaluate
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.protocols.probe import Probe
 from cryjax.evaluate.task import open_tasks
@@ -107,6 +108,31 @@ def test_validation_by_clip_says_leaky_and_chooses_nothing(smoke, tmp_path):
     assert "LEAKY: " in (tmp_path / "report.html").read_text()
     with pytest.raises(ValueError, match="groups are in train and test"):
         task.run(smoke(transfer, **changes | {"data.test": "train"}), tmp_path / "x")
+
+
+def test_leaky_validation_of_folds_says_so_and_chooses_nothing(smoke, tmp_path):
+    """With folds the word was lost, and thresholds were chosen on clips that were trained on."""
+    changes = {"data.val_by": "train", "data.folds": "train,test", "modes": "random_linear"}
+    task.run(smoke(transfer, **changes, **{"label.fraction": 0.5}, seeds=1), tmp_path)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert "LEAKY" in found["about"]["split rule"]
+    assert "Operating points" not in found["more"]
+    with pytest.raises(ValueError, match="data.val names one, val: set --config.data.val= to"):
+        smoke(transfer, **{"data.val_by": "clip"})
+
+
+@pytest.mark.parametrize("mode", ["random_linear", "random_logistic"])
+def test_a_metric_that_validation_does_not_have_selects_nothing(smoke, tmp_path, mode):
+    """AUC of one class is NaN: healthy runs were called diverged, or the first strength taken."""
+    settings = smoke(transfer, modes=mode, seeds=1)
+    (part,) = open_tasks(settings)
+    labels = part.corpus.labels.copy()
+    labels[part.split.val] = 0
+    one = dataclasses.replace(part, corpus=dataclasses.replace(part.corpus, labels=labels))
+    probe = {"probe.linear.select": "auc", "logistic.select": "auc"}
+    chosen = smoke(transfer, modes=mode, seeds=1, **probe)
+    with pytest.raises(ValueError, match="val holds one class, and .*select=auc is not defined"):
+        evaluate(dataclasses.replace(one, settings=chosen), [mode], [0], tmp_path)
 
 
 def test_the_practical_validates_each_epoch_by_patient(smoke, tmp_path):
@@ -224,7 +250,7 @@ def test_uclsers_protocol_is_that_of_the_source():
     released = settings_of("uclser_released", "small_clean")
     assert released.knn.released_lookup
     assert released.probe.linear.train_mode
-    assert "LEAKY" in released.data.leak
+    assert (released.data.val, released.data.val_by) == ((), "train")
 
 
 def test_lapes_protocol_stops_early_and_its_release_selects_on_test():

@@ -45,8 +45,8 @@ def load_runs(folder: pathlib.Path) -> tuple[dict[str, list[Run]], frozenset[tup
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             scores = [name for name in reader.fieldnames or () if name.startswith("p_")]
-            for row in reader:
-                row = {key: from_spreadsheet(text) for key, text in row.items()}
+            for given in reader:
+                row = {key: from_spreadsheet(text) for key, text in given.items()}
                 of = row.get("pretraining") or row["seed"]  # what spread is over
                 run = row["fold"], int(of), int(row["seed"])
                 one = found.setdefault(row["mode"], {}).setdefault(run, {})
