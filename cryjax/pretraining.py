@@ -206,6 +206,7 @@ def describe(
     rows, windows = pool.rows, settings.windows
     groups = set(corpus.global_groups[rows].tolist())
     audio = set(audio_hashes(corpus.clips[row] for row in rows))
+    chosen = set(corpus.global_groups[_monitored(settings, corpus)].tolist())
     return CheckpointMeta(
         encoder=settings.encoder,
         spec=corpus.spec,
@@ -217,6 +218,7 @@ def describe(
         projector=projector.settings if projector is not None else None,
         train_groups=tuple(sorted(groups | set(before.train_groups if before else ()))),
         train_audio=tuple(sorted(audio | set(before.train_audio if before else ()))),
+        selection_groups=tuple(sorted(chosen | set(before.selection_groups if before else ()))),
         data=corpus.describe(),
         config=identity(settings),
         selected_by=SCORE if settings.knn.every else None,
@@ -254,19 +256,26 @@ def sampling_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objectiv
     return sampling
 
 
+def _monitored(settings: PretrainSettings, corpus: Corpus) -> np.ndarray:
+    """Lists the clips whose kNN score selects the step."""
+    if not settings.knn.every:
+        return np.zeros(0, int)
+    rows = corpus.rows(settings.data.val, whole=len(corpus.sets) - len(settings.data.dirs))
+    return rows[rows < settings.data.count_own(corpus)]
+
+
 def monitor_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objective: Any) -> Any:
     """Makes the kNN scores during training; None where there are none."""
     if not settings.knn.every:
         return None
     own = settings.data.count_own(corpus)
-    query = corpus.rows(settings.data.val, whole=len(corpus.sets) - len(settings.data.dirs))
     bank = pool.own[(pool.own < own) & (corpus.labels[pool.own] >= 0)]
     return make_monitor(
         settings.knn,
         corpus,
         objective,
         bank=bank,
-        query=query[query < own],
+        query=_monitored(settings, corpus),
         windows=settings.windows,
     )
 

@@ -223,9 +223,9 @@ class EvaluationTask:
         return [self.corpus.fingerprint, rows.hexdigest(), str(self.windows)]
 
     def seen_in_training(self) -> dict[str, int]:
-        """Counts test groups, and test clips by their audio, that the encoder was trained on."""
+        """Counts test groups, and clips by audio, that it was trained on, and selected on."""
         if self.pretrained is None:
-            return {"groups": 0, "clips": 0}
+            return {"groups": 0, "clips": 0, "selecting": 0}
         meta, test = self.pretrained.meta, self.split.test
         groups = set(self.corpus.global_groups[test].tolist())
         audio = [self.corpus.clips[row].audio[:HASH_CHARACTERS] for row in test]
@@ -233,6 +233,7 @@ class EvaluationTask:
         return {
             "groups": len(groups & set(meta.train_groups)),
             "clips": sum(a in heard for a in audio),
+            "selecting": len(groups & set(meta.selection_groups)),
         }
 
 

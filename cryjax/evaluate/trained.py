@@ -93,6 +93,7 @@ def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:
     encoder = task.encoder(protocol.weights, 0)
     before, train = encoder.meta, task.split.train
     groups = {*before.train_groups, *corpus.global_groups[train].tolist()}
+    chosen = {*before.selection_groups, *corpus.global_groups[task.split.val].tolist()}
     audio = {*before.train_audio, *audio_hashes(corpus.clips[row] for row in train)}
     return dataclasses.replace(
         before,
@@ -102,6 +103,7 @@ def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:
         hop_frames=task.windows.hop_frames,
         train_groups=tuple(sorted(groups)),
         train_audio=tuple(sorted(audio)),
+        selection_groups=tuple(sorted(chosen)),
         data=[*(before.data if protocol.weights == "pretrained" else []), *corpus.describe()],
         config=plain(task.settings),
         selected_by=None,

@@ -29,6 +29,7 @@ class CheckpointMeta:
       train_groups: Groups that it has heard, as corpus/group, those of an earlier checkpoint that
         it started from included.
       train_audio: First characters of the SHA-256 of every recording that it has heard.
+      selection_groups: Groups whose scores select among its steps, as corpus/group.
       data: Descriptions of the prepared folders; see `Corpus.describe`.
       config: Settings of the run in plain values.
       selected_by: Score whose highest value selects among the steps of a run; None where the
@@ -51,6 +52,7 @@ class CheckpointMeta:
     projector: ProjectorSettings | None = None
     train_groups: tuple[str, ...] = ()
     train_audio: tuple[str, ...] = ()
+    selection_groups: tuple[str, ...] = ()
     data: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     selected_by: str | None = None

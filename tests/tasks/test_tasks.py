@@ -24,6 +24,7 @@ from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embedded_corpus
 from cryjax.evaluate.outcomes import outcome_key
 from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.report.publish import facts_of
 from cryjax.evaluate.task import open_tasks
 from cryjax.evaluate.trained import trained_meta
 from cryjax.settings import from_dict
@@ -104,6 +105,7 @@ def test_the_checkpoint_says_where_it_comes_from(trained):
     meta = load_meta(trained)
     assert meta.parts == ("encoder", "projector")
     assert meta.selected_by == "knn_balanced_accuracy"
+    assert not set(meta.selection_groups) & set(meta.train_groups)
     assert meta.data[0]["corpus"] == "csv"
     assert all(group.startswith("csv/g") for group in meta.train_groups)
     assert len(meta.train_audio) > 10
@@ -125,6 +127,21 @@ def test_a_probe_reads_embeddings_made_once_unless_it_augments(evaluated, smoke,
     for opened, frames in ((task, 1), (noisy, settings.data.frames)):
         linear: Any = PROTOCOLS["linear"]
         assert linear.trainer(opened, 0).windows.frames == frames
+
+
+def test_a_checkpoint_that_the_tested_groups_selected_is_called_leaky(smoke, trained):
+    """Only what was trained on was counted, and not whose score chose the step."""
+    swapped = {"data.val": "test", "data.test": "val"}
+    for changes in ({}, swapped):
+        (task,) = open_tasks(smoke(transfer, checkpoint=str(trained), **changes))
+        said = facts_of([task], ["knn"], 0)["selection"]
+        n = len(set(task.corpus.groups[task.split.test]))
+        if changes:
+            assert said == f"the checkpoint's step by {n} of {n} test groups (LEAKY)"
+        else:
+            assert said == "nothing is selected"
+    made = trained_meta("linear", task, 1)
+    assert set(made.selection_groups) > set(load_meta(trained).selection_groups)
 
 
 def test_an_evaluation_writes_table_predictions_and_a_report(evaluated):

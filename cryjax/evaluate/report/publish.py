@@ -37,6 +37,8 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
     seen = [t.seen_in_training() for t in tasks]
     groups = sum(len(set(t.corpus.groups[t.split.test])) for t in tasks)
     clips = sum(len(t.split.test) for t in tasks)
+    chosen = sum(s["selecting"] for s in seen)
+    selecting = f"the checkpoint's step by {chosen} of {groups} test groups (LEAKY)" * (chosen > 0)
     label, known = task.settings.label, len(task.labelled(seed).train)
     facts = {
         "title": f"{info['corpus']} ({info['label']}), test {', '.join(t.fold for t in tasks)}",
@@ -50,7 +52,8 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
         if label.fraction == 1
         else f"{100 * label.fraction:g} % of it by {label.unit}, drawn by seed: {known} clips",
         "windows": _windows_in_words(task),
-        "selection": _said("selection", modes, task) or "nothing is selected",
+        "selection": "; ".join(filter(None, [_said("selection", modes, task), selecting]))
+        or "nothing is selected",
         "test groups seen (unlabelled) in pre-training": (
             f"{sum(s['groups'] for s in seen)} of {groups}; by identical audio "
             f"{sum(s['clips'] for s in seen)} of {clips} test recordings"
