@@ -66,28 +66,29 @@ class Plan:
         """
         bounds, held = [0] if self.clips else [], 0
         for i, clip in enumerate(self.clips):
-            size = self._size(clip)
+            size = self._file_sizes[i]
+            if clip.end_s is not None:
+                size = int((clip.end_s - clip.start_s) * BYTES_A_SECOND)
             if i > bounds[-1] and (i - bounds[-1] == CLIPS_A_SHARD or held + size > BYTES_A_SHARD):
                 bounds.append(i)
                 held = 0
             held += size
         return [*bounds, len(self.clips)]
 
-    def _size(self, clip: Clip) -> int:
-        """Estimates the bytes of a clip's recording, or of its stretch."""
-        if clip.end_s is not None:
-            return int((clip.end_s - clip.start_s) * BYTES_A_SECOND)
-        return self._file_size(clip)
+    @functools.cached_property
+    def _file_sizes(self) -> list[int]:
+        """Bytes of every clip's file; 0 of one that is not there."""
+        found: dict[str, int] = {}
+        for path in {clip.path for clip in self.clips}:
+            try:
+                found[path] = (self.source / path).stat().st_size
+            except (OSError, ValueError):
+                found[path] = 0
+        return [found[clip.path] for clip in self.clips]
 
-    def _file_size(self, clip: Clip) -> int:
-        try:
-            return (self.source / clip.path).stat().st_size
-        except (OSError, ValueError):
-            return 0
-
-    def read(self, shard: int) -> dict[str, Any]:
+    def inputs(self, shard: int) -> dict[str, Any]:
         """Says by what a shard is out of date: the files' sizes, and whether ffmpeg is there."""
-        sizes = [self._file_size(clip) for clip in self.clips_of(shard)]
+        sizes = self._file_sizes[self.bounds[shard] : self.bounds[shard + 1]]
         return {"sizes": sizes, "ffmpeg": shutil.which("ffmpeg") is not None}
 
     @property
@@ -145,7 +146,7 @@ def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
     else:
         path.unlink()
     side = {"plan": plan.fingerprint, "shard": info, "rows": rows, "quarantine": bad}
-    side["read"] = plan.read(shard)
+    side["inputs"] = plan.inputs(shard)
     save_json(path.with_suffix(".json"), side)
 
 
@@ -164,8 +165,8 @@ def _side(plan: Plan, shard: int) -> dict | None:
         return None
     if side.get("plan") != plan.fingerprint:
         return None
-    now = plan.read(shard)
-    known = side.get("read", now)  # older versions did not write it
+    now = plan.inputs(shard)
+    known = side.get("inputs", now)  # older versions did not write it
     if known["sizes"] != now["sizes"] or (side["quarantine"] and known["ffmpeg"] != now["ffmpeg"]):
         return None  # a file was replaced, or can be decoded now
     if side["shard"]["clips"] and not has_sha256(path, side["shard"]["sha256"]):
