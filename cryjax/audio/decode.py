@@ -31,6 +31,7 @@ AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
 FFMPEG_BYTES_A_SECOND = 4 * 192_000  # float samples at the highest rate it may deliver
 FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,matroska,webm,asf,caf"
 SHORT_TAIL_SHARE, SHORT_TAIL_S = 0.01, 0.05  # that a header may promise too much (mp3 in wav)
+OF_INTEGERS = 1000.0  # a peak above which floats are integers that were cast
 STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
 
 
@@ -260,7 +261,7 @@ def require_wave(wave: object) -> np.ndarray:
     if not len(given) or not np.isfinite(given).all():
         what = "NaN or inf" if len(given) else "no sample"
         raise UserError(f"a waveform is finite and not empty, got {what}")
-    if (peak := np.abs(given).max()) > DecodeLimits().max_abs:
+    if (peak := np.abs(given).max()) > OF_INTEGERS:
         raise UserError(f"waveforms are floating point from -1 to 1, got a peak of {peak:g}")
     return given.astype(np.float32)
 
