@@ -146,8 +146,7 @@ def write_shard(plan: Plan, shard: int, prepared: Iterable[Prepared]) -> None:
     else:
         path.unlink()
     side = {"plan": plan.fingerprint, "shard": info, "rows": rows, "quarantine": bad}
-    side["inputs"] = plan.inputs(shard)
-    save_json(path.with_suffix(".json"), side)
+    save_json(path.with_suffix(".json"), side | {"inputs": plan.inputs(shard)})
 
 
 def _counted(prepared: Iterable[Prepared], bar: tqdm.tqdm) -> Iterator[Prepared]:

@@ -17,6 +17,8 @@ from data_prep.corpus import CorpusRecipe
 from data_prep.folder import notes_on_groups, notes_on_reach
 from data_prep.table import parse_columns, read_table
 
+LOCK = ".source.lock"  # of parts that start together, one makes or fetches the recordings
+
 
 def recipe_of(name: str, source: str | None) -> CorpusRecipe:
     """Looks a corpus up by its name.
@@ -64,18 +66,20 @@ def _source(recipe, source: str | None, out: pathlib.Path, options: Options) -> 
                 f"{recipe.name} has no archive that anybody may fetch (its source asks for a form "
                 "or a login, or publishes no checksum); get it there and give --source"
             )
-        return provide(recipe.archives, out)
+        with hold(out / LOCK, wait=True):
+            return provide(recipe.archives, out)
     if source is None and not recipe.made_by_code:
         raise UserError(f"--source is needed: the folder of recordings of {recipe.name}")
     if recipe.make is None:
         return pathlib.Path(source or "")
     made = out / "recordings"
     whose = {"corpus": recipe.name, "source": source, "seed": options.seed}
-    if not (made / "clips.csv").exists():
-        print(f"making the recordings of {recipe.name} in {made}")
-        recipe.make(made, options.seed, source)
-        save_json(made / "made.json", whose)
-    elif (made / "made.json").exists():
+    with hold(out / LOCK, wait=True):
+        if not (made / "clips.csv").exists():
+            print(f"making the recordings of {recipe.name} in {made}")
+            recipe.make(made, options.seed, source)
+            save_json(made / "made.json", whose)
+    if (made / "made.json").exists():  # older versions did not write it
         known = load_json(made / "made.json", f"remove {made}")
         if changes := differences(known, whose, "recordings"):
             raise UserError(
@@ -126,11 +130,7 @@ def _of_classes(clips: list, chosen: str) -> list:
 
 def make_plan(recipe: CorpusRecipe, source: str | None, out: pathlib.Path, options: Options):
     """Finds the clips, gives them labels and splits, and says what is to be built."""
-    if options.download or recipe.make:
-        with hold(out / ".source.lock", wait=True):  # of parts that start together, one makes them
-            found = _source(recipe, source, out, options)
-    else:
-        found = _source(recipe, source, out, options)
+    found = _source(recipe, source, out, options)
     table = recipe.name == "csv"
     clips, notes, group = _found(recipe, found, options)
     if counts := recipe.counted(clips):

@@ -16,6 +16,7 @@ from cryjax.studies.settings import StudySettings
 
 FOLDERS = ("injury", "cry_or_other", "esc50", "esc50_generic", "donateacry_raw")
 FOLDS = ("babies1", "babies2", "babies3")
+TESTED = ("val", "test", "fold1", "fold5")  # of the tasks on other corpora
 PAIRS = (
     ("generic", "random"),
     ("generic", "labels"),
@@ -37,7 +38,7 @@ ADAPTED: dict[str, Any] = {  # on the babies that a fold trains on
     "optim": {"learning_rate": 5e-4},
     "data": {
         "protect_dirs": "narrow_cry_or_other,narrow_esc50",
-        "protect_splits": "val,test,fold1,fold5",
+        "protect_splits": TESTED,
         "on_protected": "drop",
     },
 }
@@ -57,7 +58,7 @@ FIRST_FOLD: dict[str, Any] = {  # what adaptation pre-trains on there, for a tas
     "dirs": "narrow_injury",
     "splits": FOLDS[1:],
     "hold_out_val_share": 0.15,
-    "protect_splits": ("val", "test", "fold1", "fold5", FOLDS[0]),
+    "protect_splits": (*TESTED, FOLDS[0]),
 }
 MODES = ("logistic", "linear", "linear_bn", "finetune")
 

@@ -65,7 +65,7 @@ def audit(clips: Sequence[Clip]) -> Audit:
     if shared or twice:
         found = f"{len(shared)} groups and {len(twice)} recordings are in more than one split"
         verdict, reason = LEAK, f"{found}; scores on this split are not to be trusted"
-    elif not has_groups(clips):
+    elif alone == len(clips):
         verdict, reason = UNKNOWN, "no recording has a group: who is on both sides is not known"
     elif alone:
         reason = f"{alone} of {len(clips)} clips have no group: who they are of is not known"

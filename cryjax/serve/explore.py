@@ -190,7 +190,7 @@ class Explorer:
     def export(self) -> str:
         """Returns the labels as they are saved."""
         out = io.StringIO()
-        writer: Any = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
+        writer: Any = csv.DictWriter(out, self._columns())
         writer.writeheader()
         with self._lock:
             writer.writerows(self._rows())
@@ -210,8 +210,10 @@ class Explorer:
         return [*made, *self._kept]
 
     def _save(self) -> None:
-        more = sorted({key for row in self._kept for key in row} - set(COLUMNS))
-        save_rows(self._labels_path, self._rows(), [*COLUMNS, *more])
+        save_rows(self._labels_path, self._rows(), self._columns())
+
+    def _columns(self) -> list[str]:
+        return [*COLUMNS, *sorted({key for row in self._kept for key in row} - set(COLUMNS))]
 
     def _load_labels(self) -> tuple[dict[int, str], list[dict[str, str]]]:
         """Reads labels of windows that are shown, and the rows of others, which are kept."""

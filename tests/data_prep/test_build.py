@@ -225,7 +225,7 @@ def test_the_audit_finds_shared_groups_and_copies(source, tmp_path):
 def test_the_audit_finds_groups_on_both_sides(source, tmp_path):
     rows = ["path,label,group"] + [f"cry/{i}.wav,cry,baby{i % 2}" for i in range(6)]
     (source / "clips.csv").write_text("\n".join(rows))
-    prepare("csv", str(source / "clips.csv"), str(tmp_path / "out"), workers=0, split="by_clip")
+    prepare("csv", str(source / "clips.csv"), str(tmp_path / "out"), split="by_clip", workers=0)
     text, verdict = audit.describe(str(tmp_path / "out"), [])
     assert verdict == leaks.LEAK
     assert "LEAKY" in text

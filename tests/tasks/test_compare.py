@@ -56,7 +56,7 @@ def test_classes_that_look_like_formulas_and_pre_trainings_are_read_back(evaluat
     info = known.info | {"classes": ["+", "-"]}
     renamed = dataclasses.replace(part.corpus, sets=[dataclasses.replace(known, info=info)])
     made = [
-        dataclasses.replace(outcome, pretraining=outcome.seed // 2, seed=outcome.seed)
+        dataclasses.replace(outcome, pretraining=outcome.seed // 2)
         for seed in range(4)
         for outcome in evaluate(part, ["random_knn"], [seed], tmp_path)
     ]

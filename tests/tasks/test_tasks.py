@@ -105,6 +105,7 @@ def test_the_checkpoint_says_where_it_comes_from(trained):
     meta = load_meta(trained)
     assert meta.parts == ("encoder", "projector")
     assert meta.selected_by == "knn_balanced_accuracy"
+    assert meta.selection_groups
     assert not set(meta.selection_groups) & set(meta.train_groups)
     assert meta.data[0]["corpus"] == "csv"
     assert all(group.startswith("csv/g") for group in meta.train_groups)

@@ -38,7 +38,7 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
     groups = sum(len(set(t.corpus.groups[t.split.test])) for t in tasks)
     clips = sum(len(t.split.test) for t in tasks)
     chosen = sum(s["selecting"] for s in seen)
-    selecting = f"the checkpoint's step by {chosen} of {groups} test groups (LEAKY)" * (chosen > 0)
+    selecting = f"the checkpoint's step by {chosen} of {groups} test groups (LEAKY)"
     label, known = task.settings.label, len(task.labelled(seed).train)
     facts = {
         "title": f"{info['corpus']} ({info['label']}), test {', '.join(t.fold for t in tasks)}",
@@ -52,7 +52,9 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
         if label.fraction == 1
         else f"{100 * label.fraction:g} % of it by {label.unit}, drawn by seed: {known} clips",
         "windows": _windows_in_words(task),
-        "selection": "; ".join(filter(None, [_said("selection", modes, task), selecting]))
+        "selection": "; ".join(
+            filter(None, [_said("selection", modes, task), selecting if chosen else ""])
+        )
         or "nothing is selected",
         "test groups seen (unlabelled) in pre-training": (
             f"{sum(s['groups'] for s in seen)} of {groups}; by identical audio "
