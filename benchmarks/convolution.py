@@ -2,9 +2,10 @@
 
     python -m benchmarks.convolution
 
-Of the kernel's gradient and of pooling, XLA's beside what the package does; of the convolution
-forward, where the package takes XLA's, XLA's beside patches times a matrix, image by image. Medians
-of five calls in turns on one device; the numbers are checked equal first.
+Of the kernel's gradient and of pooling, XLA's beside what the package does, and what bounds it: the
+gradient's products alone, of patches made before. Of the convolution forward, where the package
+takes XLA's, XLA's beside patches times a matrix, image by image. Medians of five calls in turns on
+one device; the numbers are checked equal first.
 """
 
 import statistics
@@ -40,6 +41,15 @@ def our_kernel_gradient(x, grad):
     return _kernel_gradient(x, grad, 3, 1)
 
 
+def products_alone(patches, grad):
+    """Sums products of a third of the kernel gradient's work over images: its limit."""
+
+    def add(i, total):
+        return total + jnp.einsum("po,pi->oi", grad[i], patches[i])
+
+    return jax.lax.fori_loop(0, BATCH, add, jnp.zeros((grad.shape[-1], patches.shape[-1])))
+
+
 def xla_forward(x, kernel):
     """Convolves by XLA."""
     return _direct(x, kernel, 1)
@@ -70,7 +80,7 @@ def xla_max_pool(x):
 def main() -> None:
     """Prints one line a map, then one for pooling."""
     on_cores(1)
-    rng = np.random.default_rng(0)
+    rng, jitted = np.random.default_rng(0), jax.jit(products_alone)
 
     def normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
@@ -94,6 +104,13 @@ def main() -> None:
         our_kernel_gradient,
         lambda high, wide, n_in, n_out: (BATCH, high, wide, n_out),
     )
+    print("its products alone")
+    for high, wide, n_in, n_out in MAPS:
+        x, grad = (normal(BATCH, high * wide, channels) for channels in (3 * n_in, n_out))
+        work = {"": lambda x=x, grad=grad: jax.block_until_ready(jitted(x, grad))}
+        (took,) = in_turns(work, rounds=5).values()
+        rate = 2 * x.size * n_out / 1e9 / statistics.median(took)
+        print(f"{f'{high}x{wide} {n_in}->{n_out}':32}{rate:29.0f} GF/s")
     compare(
         "forward",
         "by rows",

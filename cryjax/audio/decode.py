@@ -1,8 +1,10 @@
 """Audio files to float32 mono, with caps and checks; damage is refused, never concealed."""
 
+import contextlib
 import dataclasses
 import io
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -14,22 +16,14 @@ import soxr
 from cryjax.errors import UserError
 
 FFMPEG_SUFFIXES = {".3gp", ".3g2", ".m4a", ".mp4", ".aac", ".amr", ".webm", ".wma"}
+RAW_SUFFIXES = {".aac", ".amr"}  # without an index: their length is a guess
 MIXED_SUFFIXES = {".caf"}  # containers that libsndfile opens, but not with every codec (IMA4)
-AUDIO_SUFFIXES = FFMPEG_SUFFIXES | {
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".caf",
-    ".au",
-    ".w64",
-}
+OPEN_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64"}
+AUDIO_SUFFIXES = FFMPEG_SUFFIXES | MIXED_SUFFIXES | OPEN_SUFFIXES
 FFMPEG_BYTES_A_SECOND = 4 * 192_000  # float samples at the highest rate it may deliver
 FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,aac,amr,matroska,webm,asf,caf"
+# no playlist may lead to other files
+FFMPEG_SAFE = ("-protocol_whitelist", "file,pipe", "-format_whitelist", FFMPEG_FORMATS)
 SHORT_TAIL_SHARE, SHORT_TAIL_S = 0.01, 0.05  # that a header may promise too much (mp3 in wav)
 OF_INTEGERS = 1000.0  # a peak above which floats are integers that were cast
 STREAMED_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # what a writer leaves that never knew the length
@@ -175,8 +169,7 @@ def _read_ffmpeg(
         raise AudioError(path, f"{path.suffix} needs ffmpeg, which is not installed", remedy)
     until = limits.max_s + 1 if end_s is None else end_s - start_s
     most = int((limits.max_s + 1) * FFMPEG_BYTES_A_SECOND)
-    call = [binary, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
-    call += ["-format_whitelist", FFMPEG_FORMATS]  # no playlist may lead to other files
+    call = [binary, "-nostdin", "-v", "error", *FFMPEG_SAFE]
     call += ["-i", f"file:{path}", "-vn", "-ss", str(start_s), "-t", str(until), "-fs", str(most)]
     call += ["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]  # its own mix to mono is 3 dB louder
     try:
@@ -194,6 +187,22 @@ def _read_ffmpeg(
             kept_s = longest / sound.samplerate
             raise AudioError(path, "too long", f"at most {kept_s:.0f} s are read; cut it")
         return Recording(wave, sound.samplerate, sound.channels)
+
+
+def length_s(path: pathlib.Path) -> float | None:
+    """Reads how long a recording is in seconds; None where its file does not tell."""
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        return soundfile.info(path).duration
+    binary = shutil.which("ffmpeg")
+    if binary is None or path.suffix.lower() not in FFMPEG_SUFFIXES - RAW_SUFFIXES | MIXED_SUFFIXES:
+        return None
+    call = [binary, "-nostdin", *FFMPEG_SAFE, "-i", f"file:{path}"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(call, capture_output=True, timeout=60, check=False)
+        if told := re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", done.stderr):
+            hours, minutes, seconds = map(float, told.groups())
+            return 3600 * hours + 60 * minutes + seconds
+    return None
 
 
 def _read_any(

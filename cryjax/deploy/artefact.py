@@ -36,6 +36,12 @@ def is_artefact(folder: pathlib.Path) -> bool:
     return (folder / SUMS).exists() or (folder / WEIGHTS).exists()
 
 
+def is_nothing_else(folder: pathlib.Path) -> bool:
+    """Tells whether a folder may be replaced: it holds an artefact's files and no others."""
+    names = {CONFIG, WEIGHTS, SUMS, COMPILED, ONNX, GOLDEN, CARD}
+    return all(p.is_file() and p.name in names for p in folder.iterdir())
+
+
 def write_sums(folder: pathlib.Path) -> None:
     """Writes SHA256SUMS, which `sha256sum --check` reads, over all other files."""
     files = sorted(p for p in folder.iterdir() if p.name != SUMS)

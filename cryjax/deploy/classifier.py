@@ -54,11 +54,14 @@ class Classifier(Encoder):
         scaled = (np.asarray(h, np.float64) - self.head["mean"]) / self.head["std"]
         return softmax(scaled @ self.head["kernel"] + self.head["bias"])
 
+    def recalibrate(self, scores: np.ndarray) -> np.ndarray:
+        """Brings (n, classes) probabilities to the thresholds' scale, fitted on validation."""
+        bias = np.asarray(self.about["class_bias"])
+        return recalibrated(scores, Recalibration(self.about["temperature"], bias, frozenset()))
+
     def score_recording(self, windows: np.ndarray) -> np.ndarray:
         """Computes (classes,) recalibrated probabilities from those of its windows."""
-        bias = np.asarray(self.about["class_bias"])
-        change = Recalibration(self.about["temperature"], bias, frozenset())
-        return recalibrated(windows.mean(axis=0, keepdims=True), change)[0]
+        return self.recalibrate(windows.mean(axis=0, keepdims=True))[0]
 
     def predict(self, wave: np.ndarray, *, sample_rate_hz: int) -> Scores:
         """Scores a waveform; see `Encoder.embed` for the arguments."""

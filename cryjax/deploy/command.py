@@ -23,7 +23,8 @@ def add_recordings(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument(
         "--part",
         default="0/1",
-        help="i/n: every n-th recording from the i-th on, for n machines (default: %(default)s)",
+        help="i/n: every n-th recording from the i-th on, for n machines, each of which writes its "
+        "own <out>-<i>-of-<n> (default: %(default)s)",
     )
     parser.add_argument(
         "--beam", metavar="RUNNER", help="runner of Apache Beam (DirectRunner, ...) for all of it"
@@ -33,6 +34,12 @@ def add_recordings(parser: argparse.ArgumentParser, out: str) -> None:
     )
 
 
+def out_of(asked: argparse.Namespace) -> pathlib.Path:
+    """Returns what is written: --out, or of a part a file of its own beside it."""
+    out, (index, count) = pathlib.Path(asked.out), part_of(asked.part)
+    return out if count == 1 else out.with_name(f"{out.stem}-{index}-of-{count}{out.suffix}")
+
+
 def job_of(encoder: Encoder, asked: argparse.Namespace) -> Job:
     """Makes the job of a command; what is done of it is kept beside --out."""
     from cryjax.train import mesh
@@ -40,7 +47,7 @@ def job_of(encoder: Encoder, asked: argparse.Namespace) -> Job:
     mesh.keep_compiled()
     if asked.workers < 1:
         raise UserError(f"--workers must be at least 1, got {asked.workers}")
-    out = pathlib.Path(asked.out)
+    out = out_of(asked)
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = out.with_name(out.name + ".unfinished")
     clips, part = find(asked.recordings), part_of(asked.part)

@@ -10,11 +10,10 @@ that cannot be read are listed in <out>.quarantine.csv. Stopped, the same comman
 """
 
 import argparse
-import pathlib
 import sys
 
 from cryjax.deploy.classifier import load
-from cryjax.deploy.command import add_recordings, answer, job_of
+from cryjax.deploy.command import add_recordings, answer, job_of, out_of
 from cryjax.deploy.hoplite import save_hoplite
 from cryjax.deploy.recordings import joined, save_quarantine
 from cryjax.deploy.table import ENDINGS, save
@@ -35,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    out = pathlib.Path(asked.out)
+    out = out_of(asked)
     if asked.format == "table" and out.suffix not in ENDINGS:
         raise UserError(f"--out must end in {', '.join(ENDINGS)}, got {out}")
     encoder = load(asked.model)

@@ -10,6 +10,7 @@ The folder is a MODEL of every other command.
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import pathlib
 import shutil
@@ -38,6 +39,7 @@ from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 from cryjax.files import save_json
 from cryjax.models.convolution import direct_form
+from cryjax.train.meta import CheckpointMeta
 
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
@@ -120,8 +122,8 @@ def save_artefact(
     Raises:
       UserError: `folder` holds something else, or ONNX was asked for and cannot be had.
     """
-    if folder.exists() and any(folder.iterdir()) and not artefact.is_artefact(folder):
-        raise UserError(f"{folder} is no artefact and not empty; give another --out")
+    if folder.exists() and not artefact.is_nothing_else(folder):
+        raise UserError(f"{folder} holds more than an artefact's files; give another --out")
     made = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
     made.mkdir(parents=True)
     try:
@@ -130,6 +132,25 @@ def save_artefact(
         made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def to_hand_on(meta: CheckpointMeta) -> CheckpointMeta:
+    """Leaves out who was heard, patients perhaps, and all of a path but its last part."""
+    return dataclasses.replace(
+        meta,
+        train_groups=(),
+        selection_groups=(),
+        data=[about | {"folder": _last_parts(about.get("folder"))} for about in meta.data],
+        config=_last_parts(meta.config),
+    )
+
+
+def _last_parts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _last_parts(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_last_parts(one) for one in value]
+    return pathlib.PurePath(value.replace("\\", "/")).name if isinstance(value, str) else value
 
 
 def _fill(folder: pathlib.Path, encoder: Encoder, source: pathlib.Path, *, onnx: bool) -> None:
@@ -147,7 +168,7 @@ def _fill(folder: pathlib.Path, encoder: Encoder, source: pathlib.Path, *, onnx:
     config = {
         "format": artefact.FORMAT,
         "version": artefact.VERSION,
-        "encoder": encoder.meta.to_json(),
+        "encoder": to_hand_on(encoder.meta).to_json(),
         "fingerprint": encoder.fingerprint,
         "classifier": encoder.about if isinstance(encoder, Classifier) else None,
         "sample_rate_hz": encoder.spec.sample_rate_hz,

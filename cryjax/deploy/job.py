@@ -3,12 +3,12 @@
 Decoding happens in worker processes with caps on time and memory while this one computes.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import math
 import pathlib
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,6 +75,8 @@ class Job:
         made, missing = self._made(todo, clips), set(todo)
         for number in range(len(self.pieces)):
             yield next(made) if number in missing else self._kept(number)
+        if not self.pieces:
+            yield self._encode([]), []
 
     def missing(self) -> list[int]:
         """Lists the pieces that are not done."""
@@ -129,8 +131,11 @@ class Job:
         return Embedded(**kept), bad
 
     def close(self) -> None:
-        """Removes what was kept to continue."""
-        shutil.rmtree(self.workdir, ignore_errors=True)
+        """Removes what was kept to continue, and nothing of another job."""
+        for number in range(len(self.pieces)):
+            self._path(number).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another job's pieces lie there too
+            self.workdir.rmdir()
 
 
 def _pieces(parts: Iterable[tuple[Clip, float]], window_s: float) -> Iterator[list[Clip]]:

@@ -4,13 +4,14 @@
     cryjax predict MODEL recordings/ --class=cry --specificity=0.95 --format=csv,audacity,raven
 
 Writes scores.csv (every window: path, start_s, end_s, a probability for each class),
-scores.recordings.csv (every recording: recalibrated probabilities, and whether it is of the class
-at the operating point that was chosen on validation) and scores.events.csv (adjacent windows of the
-class over the threshold); Audacity labels and Raven selection tables beside it where asked for.
-Not a medical device.
+scores.recordings.csv (every recording: probabilities, and whether it is of the class at the
+operating point that was chosen on validation) and scores.events.csv (adjacent windows of the class
+over the threshold); Audacity labels and Raven selection tables beside it where asked for. All
+probabilities are recalibrated on validation, as the threshold is. Not a medical device.
 """
 
 import argparse
+import hashlib
 import itertools
 import pathlib
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 
 from cryjax.data.manifest import save_csv, save_rows
 from cryjax.deploy.classifier import Classifier, load
-from cryjax.deploy.command import add_recordings, answer, job_of
+from cryjax.deploy.command import add_recordings, answer, job_of, out_of
 from cryjax.deploy.recordings import Embedded, joined, save_quarantine
 from cryjax.errors import UserError
 
@@ -62,7 +63,7 @@ def events_of(
     found: list[Event] = []
     run: list[int] = []
     for i in range(len(scores)):
-        adjacent = not run or start_s[i] <= end_s[run[-1]] + 1e-9
+        adjacent = not run or start_s[i] <= end_s[run].max() + 1e-9
         if scores[i] >= RELEASE * threshold and adjacent:
             run.append(i)
             continue
@@ -78,8 +79,8 @@ def _closed(
     over = [i for i in run if scores[i] >= threshold]
     if not over:
         return []
-    first, last = over[0], run[-1]
-    return [Event(float(start_s[first]), float(end_s[last]), float(scores[first : last + 1].max()))]
+    kept = slice(over[0], run[-1] + 1)
+    return [Event(float(start_s[over[0]]), float(end_s[kept].max()), float(scores[kept].max()))]
 
 
 def by_recording(parts: Iterable[Embedded]) -> Iterator[Embedded]:
@@ -135,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    out, formats = pathlib.Path(asked.out), asked.format.split(",")
+    out, formats = out_of(asked), asked.format.split(",")
     if out.suffix != ".csv" or not set(formats) <= set(FORMATS):
         raise UserError(f"--out must end in .csv, and --format be of {', '.join(FORMATS)}")
     model = load(asked.model)
@@ -187,14 +188,15 @@ class _Results:
     ):
         self._model, self._name, self._threshold = model, name, threshold
         self._least_s, self._folder, self._formats = least_s, folder, formats
+        self._files: dict[str, str] = {}  # recording by the name of its files
         self.recordings: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
 
     def add(self, one: Embedded) -> Iterator[dict[str, Any]]:
         """Takes the windows of a recording; yields a row for each."""
         model, name, path = self._model, self._name, str(one.path[0])
-        index, scores = model.classes.index(name), model.score_windows(one.h)
-        overall = model.score_recording(scores)
+        index, raw = model.classes.index(name), model.score_windows(one.h)
+        overall, scores = model.score_recording(raw), model.recalibrate(raw)
         row = {"path": path, **_percents(model.classes, overall)}
         self.recordings.append(row | {f"is {name}": str(overall[index] >= self._threshold)})
         found = events_of(one.start_s, one.end_s, scores[:, index], self._threshold, self._least_s)
@@ -202,34 +204,41 @@ class _Results:
             times = (f"{event.start_s:.3f}", f"{event.end_s:.3f}")
             values = (path, *times, name, f"{event.score:.6f}")
             self.events.append(dict(zip(EVENT, values, strict=True)))
-        _save_for_others(self._folder, path, found, name, self._formats)
+        self._save_for_others(path, found)
         for start, end, p in zip(one.start_s, one.end_s, scores, strict=True):
             times = {"start_s": f"{start:.3f}", "end_s": f"{end:.3f}"}
             yield {"path": path} | times | _percents(model.classes, p)
 
+    def _save_for_others(self, path: str, events: list[Event]) -> None:
+        """Writes events as Audacity labels and Raven selections; without events there is no file.
+
+        What an earlier run left of the recording is removed. Recordings whose names differ in their
+        separators alone have files that differ in a hash.
+        """
+        safe = path.replace("/", "_").replace("\\", "_").lstrip("._")
+        if self._files.setdefault(safe, path) != path:
+            safe += f"-{hashlib.sha256(path.encode(errors='replace')).hexdigest()[:8]}"
+        name, texts = self._name, dict[str, list[str]]()
+        if "audacity" in self._formats:
+            lines = [f"{e.start_s:.6f}\t{e.end_s:.6f}\t{name} {e.score:.2f}" for e in events]
+            texts[f"{safe}.txt"] = lines
+        if "raven" in self._formats:
+            head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tScore"
+            lines = [
+                f"{i}\tSpectrogram 1\t1\t{e.start_s:.6f}\t{e.end_s:.6f}\t{name}\t{e.score:.4f}"
+                for i, e in enumerate(events, 1)
+            ]
+            texts[f"{safe}.selections.txt"] = [head, *lines]
+        for file, lines in texts.items():
+            if events:
+                self._folder.mkdir(exist_ok=True)
+                (self._folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            else:
+                (self._folder / file).unlink(missing_ok=True)
+
 
 def _percents(classes: list[str], scores: np.ndarray) -> dict[str, str]:
     return dict(zip(classes, (f"{p:.6f}" for p in scores), strict=True))
-
-
-def _save_for_others(
-    folder: pathlib.Path, path: str, events: list[Event], name: str, formats: list[str]
-) -> None:
-    """Writes events of a recording as Audacity labels and as Raven selections, where asked for."""
-    safe, texts = path.replace("/", "_").replace("\\", "_").lstrip("._"), {}
-    if "audacity" in formats:
-        lines = [f"{e.start_s:.6f}\t{e.end_s:.6f}\t{name} {e.score:.2f}" for e in events]
-        texts[f"{safe}.txt"] = lines
-    if "raven" in formats:
-        head = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tScore"
-        lines = [
-            f"{i}\tSpectrogram 1\t1\t{e.start_s:.6f}\t{e.end_s:.6f}\t{name}\t{e.score:.4f}"
-            for i, e in enumerate(events, 1)
-        ]
-        texts[f"{safe}.selections.txt"] = [head, *lines]
-    for file, lines in texts.items() if events else ():
-        folder.mkdir(exist_ok=True)
-        (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 
-from cryjax.audio.decode import AUDIO_SUFFIXES
+from cryjax.audio.decode import AUDIO_SUFFIXES, length_s
 from cryjax.data.manifest import Clip, load_manifest, save_csv
 from cryjax.errors import UserError
 
@@ -45,7 +44,10 @@ def joined(parts: Sequence[Embedded]) -> Embedded:
 
 
 def find(sources: Sequence[str]) -> list[Clip]:
-    """Lists the recordings that folders, files, patterns and tables name, sorted by name.
+    """Lists the recordings that folders, files, patterns and tables name.
+
+    Those of a folder or pattern are sorted by name, those of a table stand as they do there; all
+    stretches of a file stand together, sorted by start.
 
     Args:
       sources: Folders (searched for audio files), audio files, patterns such as `in/*.wav`, or
@@ -75,7 +77,9 @@ def find(sources: Sequence[str]) -> list[Clip]:
                 f"{source} names no recording; give a folder, a file, a pattern or a CSV"
             )
         clips += found
-    return list({(c.path, c.start_s, c.end_s): c for c in clips}.values())
+    place = {name: number for number, name in enumerate(dict.fromkeys(c.path for c in clips))}
+    unique = {(c.path, c.start_s, c.end_s): c for c in clips}.values()
+    return sorted(unique, key=lambda clip: (place[clip.path], clip.start_s))
 
 
 def stretches(clip: Clip) -> list[tuple[Clip, float]]:
@@ -84,11 +88,10 @@ def stretches(clip: Clip) -> list[tuple[Clip, float]]:
     Returns:
       Stretches and their expected lengths in seconds.
     """
-    try:
-        about = soundfile.info(clip.path)
-    except (OSError, RuntimeError, ValueError):
+    whole_s = length_s(pathlib.Path(clip.path))
+    if whole_s is None:
         return [(clip, STRETCH_S)]
-    end_s = min(clip.end_s or math.inf, about.frames / about.samplerate)
+    end_s = min(clip.end_s or math.inf, whole_s)
     count = max(1, math.ceil((end_s - clip.start_s - SHORTEST_S) / STRETCH_S))
     edges = [clip.start_s + i * STRETCH_S for i in range(count)]
     ends = [*edges[1:], clip.end_s]

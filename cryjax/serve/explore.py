@@ -55,7 +55,8 @@ class Explorer:
         self._labels_path = path.with_name(path.name + ".labels.csv")
         self._decoders, self._lock, self._hearing = decoders, threading.Lock(), threading.Lock()
         self._heard = functools.lru_cache(KEPT_WINDOWS)(self._decode)
-        self._labels, self._kept = self._load_labels()
+        self._labels, self._read, self._kept = self._load_labels()
+        self._groups = {row["path"]: row["group"] for row in self._read.values()}
         self._version, self._fitted = 0, (0, [""], np.zeros((len(rows), 1)))
         self._changed = threading.Condition(self._lock)
         self._closed = False
@@ -188,12 +189,14 @@ class Explorer:
         return buffer.getvalue(), picture_of(made.mel)
 
     def export(self) -> str:
-        """Returns the labels as they are saved."""
+        """Returns the labels as they are saved, with paths that hold wherever the table lies."""
+        folder = self._labels_path.parent
         out = io.StringIO()
         writer: Any = csv.DictWriter(out, self._columns())
         writer.writeheader()
         with self._lock:
-            writer.writerows(self._rows())
+            for row in self._rows():
+                writer.writerow(row | {"path": os.path.abspath(folder / row["path"])})
         return out.getvalue()
 
     def _require(self, row: int) -> None:
@@ -205,20 +208,29 @@ class Explorer:
         for row, label in sorted(self._labels.items()):
             name = os.path.relpath(self._paths[row], self._labels_path.parent)
             times = (repr(float(self._start_s[row])), repr(float(self._end_s[row])))
-            group = Clip(name).recording
-            made.append(dict(zip(COLUMNS, (name, *times, label, group), strict=True)))
+            group = self._groups.get(name, Clip(name).recording)
+            new = dict(zip(COLUMNS, (name, *times, label, group), strict=True))
+            made.append(self._read.get(row, new) | {"label": label})
         return [*made, *self._kept]
 
     def _save(self) -> None:
-        save_rows(self._labels_path, self._rows(), self._columns())
+        rows = self._rows()
+        if rows:
+            save_rows(self._labels_path, rows, self._columns())
+        else:  # a table of nothing is no manifest
+            self._labels_path.unlink(missing_ok=True)
 
     def _columns(self) -> list[str]:
-        return [*COLUMNS, *sorted({key for row in self._kept for key in row} - set(COLUMNS))]
+        read = [*self._kept, *self._read.values()]
+        return [*COLUMNS, *sorted({key for row in read for key in row} - set(COLUMNS))]
 
-    def _load_labels(self) -> tuple[dict[int, str], list[dict[str, str]]]:
-        """Reads labels of windows that are shown, and the rows of others, which are kept."""
+    def _load_labels(self) -> tuple[dict[int, str], dict[int, dict[str, str]], list[dict]]:
+        """Reads labels and rows of windows that are shown, and the rows of others.
+
+        What a person wrote into a row, such as who the group is, stays.
+        """
         if not self._labels_path.is_file():
-            return {}, []
+            return {}, {}, []
         folder = self._labels_path.parent
         keys = {
             (os.path.abspath(p), float(s), float(e)): row
@@ -230,7 +242,7 @@ class Explorer:
         for clip in load_manifest(self._labels_path):
             key = (os.path.abspath(folder / clip.path), clip.start_s, float(clip.end_s or 0))
             if key in keys:
-                found[keys[key]] = clip.label
+                found[keys[key]] = clip
             else:
                 others.append(clip)
         if others:
@@ -238,7 +250,9 @@ class Explorer:
                 f"{len(others)} labels of {self._labels_path} are of windows that are not shown, "
                 f"such as one of {others[0].path}; they are kept"
             )
-        return found, [{k: v for k, v in row.items() if v} for row in to_rows(others)]
+        labels = {row: clip.label for row, clip in found.items()}
+        read = dict(zip(found, to_rows(found.values()), strict=True))
+        return labels, read, [{k: v for k, v in row.items() if v} for row in to_rows(others)]
 
     def _touch(self) -> None:
         with self._changed:

@@ -3,12 +3,12 @@
 import asyncio
 import secrets
 import traceback
-from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -122,8 +122,7 @@ class Guard:
 
     def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
         """Returns None to who knows the token, which one visit with ?token= puts into a cookie."""
-        cookies = SimpleCookie(headers.get("cookie", ""))
-        kept = cookies[COOKIE].value if COOKIE in cookies else ""
+        kept = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         said = headers.get("authorization", "").removeprefix("Bearer ")
         if any(secrets.compare_digest(x.encode(), self._token.encode()) for x in (kept, said)):
             return None

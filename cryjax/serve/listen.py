@@ -99,14 +99,13 @@ class Listener:
     def _scores(
         self, model: Classifier, h: np.ndarray, start_s: np.ndarray, end_s: np.ndarray
     ) -> dict[str, Any]:
-        scores = model.score_windows(h)
+        raw = model.score_windows(h)
+        overall, scores = model.score_recording(raw), model.recalibrate(raw)
         events = {}
         for index, (name, threshold) in enumerate(self._thresholds.items()):
-            found = events_of(
-                start_s, end_s, scores[:, index], 0.5 if threshold is None else threshold, 0.0
-            )
+            cut = np.inf if threshold is None else threshold  # none without a threshold
+            found = events_of(start_s, end_s, scores[:, index], cut, 0.0)
             events[name] = [event._asdict() for event in found]
-        overall = model.score_recording(scores)
         return {
             "scores": np.round(scores, 5).tolist(),
             "recording": dict(zip(model.classes, np.round(overall, 5).tolist(), strict=True)),

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from cryjax.audio import AudioError, DecodeLimits, decode, read
-from cryjax.audio.decode import require_wave
+from cryjax.audio.decode import length_s, require_wave
 from cryjax.data.manifest import load_manifest
 
 
@@ -135,12 +135,14 @@ def test_phone_formats_go_through_ffmpeg(wav, tmp_path):
     both = read(stereo)
     assert both.channels == 2  # ffmpeg's own mix was 3 dB louder than the mean of the channels
     assert both.wave.std() == pytest.approx(got.std(), rel=0.05)
+    assert length_s(stereo) == pytest.approx(1.0, abs=0.2)
     caf = tmp_path / "phone.caf"
     encode = ["ffmpeg", "-v", "error", "-i", wav(), "-c:a", "adpcm_ima_qt", caf]
     subprocess.run(encode, check=True)
     assert len(decode(caf, sample_rate_hz=16_000)) == pytest.approx(16_000, abs=200)
     assert read(caf).rate_hz == 16_000
     path.write_bytes(b"rubbish")
+    assert length_s(path) is None
     with pytest.raises(AudioError, match="not readable by ffmpeg"):
         read(path)
 

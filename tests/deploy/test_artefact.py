@@ -104,6 +104,11 @@ def test_an_artefact_is_loaded_as_the_classifier_that_it_was(classifier, exporte
     assert isinstance(again, Classifier)
     assert again.fingerprint == model.fingerprint
     assert again.about == model.about
+    assert model.meta.train_groups
+    text = (exported / "config.json").read_text()  # handed on, it names no patient and no folder
+    assert not any(f'"{group}"' in text for group in model.meta.train_groups)
+    assert str(prepared.parent) not in text
+    assert again.meta.data[0]["folder"] == prepared.name
     wave, rate = soundfile.read(prepared.parent / "0.wav", dtype="float32")
     for a, b in zip(
         model.predict(wave, sample_rate_hz=rate),
@@ -234,6 +239,9 @@ def test_export_replaces_artefacts_and_nothing_else(classifier, copied, tmp_path
     mine.mkdir()
     (mine / "thesis.txt").write_text("all of it")
     assert export.main([str(classifier), f"--out={mine}"]) == 1
-    assert "is no artefact and not empty" in capsys.readouterr().err
+    assert "holds more than an artefact's files" in capsys.readouterr().err
+    assert (mine / "thesis.txt").exists()
+    (mine / "SHA256SUMS").write_text("of a corpus that was downloaded")
+    assert export.main([str(classifier), f"--out={mine}"]) == 1
     assert (mine / "thesis.txt").exists()
     assert not list(tmp_path.glob(".*tmp"))

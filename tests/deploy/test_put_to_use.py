@@ -1,6 +1,7 @@
 """Encoders put to use: the same numbers as in evaluation, from any recording, stopped or not."""
 
 import csv
+import dataclasses
 import importlib.util
 import json
 
@@ -190,6 +191,27 @@ def test_parts_together_are_the_whole(trained, sources, tmp_path):
     assert len(whole) == 36
 
 
+def test_machines_that_share_a_disk_leave_each_others_part(trained, sources, tmp_path):
+    """All wrote one file, and the first to end removed what the others had under way."""
+    three = [str(sources / f"{i}.wav") for i in range(3)]
+    other = Job(load(trained), find(three), tmp_path / "e.npz.unfinished", part=(1, 2))
+    next(iter(other))
+    for part in ("0/2", "1/2", "3/4"):
+        command = [str(trained), *three, f"--out={tmp_path}/e.npz", "--workers=1"]
+        assert embed.main([*command, f"--part={part}"]) == 0
+    other.close()
+    made = [table.load_embeddings(tmp_path / f"e-{part}.npz") for part in ("0-of-2", "1-of-2")]
+    assert {*made[0].path} == {three[0], three[2]}
+    assert {*made[1].path} == {three[1]}
+    assert not len(table.load_embeddings(tmp_path / "e-3-of-4.npz").h)
+    first, second = (Job(load(trained), find(three), tmp_path / "w", part=(i, 2)) for i in (0, 1))
+    next(iter(first)), next(iter(second))
+    first.close()
+    assert second.missing() == []
+    second.close()
+    assert not (tmp_path / "w").exists()
+
+
 def test_an_empty_match_or_an_encoder_alone_is_an_error(trained, tmp_path, capsys):
     assert embed.main([str(trained), f"{tmp_path}/*.wav", f"--out={tmp_path}/e.npz"]) == 1
     assert "names no recording" in capsys.readouterr().err
@@ -228,6 +250,49 @@ def test_events_join_adjacent_windows_with_hysteresis():
     assert predict.events_of(start, start + 1, scores, 0.5, 2.5) == []
     apart = predict.events_of(3 * start, 3 * start + 1, np.full(8, 0.9), 0.5, 0)
     assert len(apart) == 8
+
+
+def test_windows_are_compared_with_the_threshold_on_its_own_scale(judged, sources, tmp_path):
+    """A recording of one window was of the class and had no event, or the other way round."""
+    model = cryjax.load(judged / "best" / "linear-seed0")
+    assert isinstance(model, Classifier)
+    model = dataclasses.replace(
+        model, about=model.about | {"temperature": 3.0, "class_bias": [-1.0, 1.0]}
+    )
+    raw = np.array([[0.6, 0.4]])
+    overall = model.score_recording(raw)
+    np.testing.assert_allclose(model.recalibrate(raw)[0], overall)
+    assert overall[1] > 0.5 > raw[0, 1]
+    features = np.linalg.lstsq(model.head["kernel"].T, np.log(raw[0]) - model.head["bias"])[0]
+    h = (features * model.head["std"] + model.head["mean"])[None]
+    results = predict._Results(model, "tone", 0.5, 0.0, tmp_path / "s", ["csv", "audacity"])
+    times = np.array([0.0]), np.array([1.0])
+    (row,) = results.add(Embedded(np.array(["a/b.wav"]), *times, h))
+    assert results.recordings[0]["is tone"] == "True"
+    assert len(results.events) == 1
+    assert float(row["tone"]) == pytest.approx(float(results.events[0]["score"]))
+    # names that differ in separators alone have files of their own, and none is left without events
+    list(results.add(Embedded(np.array(["a_b.wav"]), *times, h)))
+    assert len(list((tmp_path / "s").glob("*.txt"))) == 2
+    higher = predict._Results(model, "tone", 0.99, 0.0, tmp_path / "s", ["audacity"])
+    list(higher.add(Embedded(np.array(["a/b.wav"]), *times, h)))
+    assert len(list((tmp_path / "s").glob("*.txt"))) == 1
+
+
+def test_stretches_of_a_file_stand_together_in_order(tmp_path):
+    """A table in another order joined 50 s to 5 s into one event that was then dropped."""
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(8000), 8000)
+    lines = ("path,start_s,end_s", "a.wav,0.5,0.9", "b.wav,0,1", "a.wav,0,0.4")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    found = find([str(tmp_path / "t.csv")])
+    assert [(c.path[-5:], c.start_s) for c in found] == [
+        ("a.wav", 0.0),
+        ("a.wav", 0.5),
+        ("b.wav", 0.0),
+    ]
+    inside = predict.events_of(np.array([0.0, 2.0]), np.array([9.0, 3.0]), np.ones(2), 0.5, 5)
+    assert [(e.start_s, e.end_s) for e in inside] == [(0.0, 9.0)]
 
 
 def test_search_finds_the_clip_itself_first(trained, sources, tmp_path, capsys):
