@@ -13,13 +13,13 @@ import io
 import os
 import pathlib
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from cryjax import help
+from cryjax import help, overrides
 from cryjax.errors import UserError
 from cryjax.files import show
 from cryjax.locks import hold
@@ -93,29 +93,6 @@ def explain_override(argv: Sequence[str], error: Exception) -> str:
         if name not in names
     ]
     return "\n".join(lines) or str(error)
-
-
-def refuse_unread(given: Collection[str], config: ConfigDict) -> None:
-    """Refuses a number of updates beside a number of epochs, which would decide in silence.
-
-    Args:
-      given: Paths of the settings that the command line changes, such as "probe.scratch.steps".
-      config: All settings, after that.
-
-    Raises:
-      UserError: Such a path stands beside epochs that the config has.
-    """
-    for path in given:
-        part, _, name = path.rpartition(".")
-        if name == "steps" and part and f"{part}.epochs" not in given:
-            beside: Any = config
-            for key in part.split("."):
-                beside = beside[key]
-            if beside.get("epochs") is not None:
-                raise UserError(
-                    f"config.{path} would not be read: config.{part}.epochs={beside.epochs:g} "
-                    f"decides the length; set that, or config.{part}.epochs=None too"
-                )
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
@@ -273,9 +250,11 @@ def _parse(args: Sequence[str]) -> list[str]:
             sys.exit()
         if chosen is None:
             return flags.FLAGS(args)
-        help.make_config(help.load_config(chosen[0]), chosen[1])
+        plain = help.make_config(help.load_config(chosen[0]), chosen[1])
         left, holder = flags.FLAGS(args), cast(Any, flags.FLAGS["config"])
-        refuse_unread(config_flags.get_override_values(holder), holder.value)
+        given = config_flags.get_override_values(holder)
+        overrides.refuse_unread(given, holder.value)
+        overrides.forget_of_another_encoder(given, holder.value, plain)
         return left
     except (AttributeError, KeyError) as error:
         sys.exit(f"cryjax: {explain_override(args[1:], error)}")

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,7 +16,6 @@ from cryjax.data.windows import Windows
 from cryjax.encoder import Encoder, load
 from cryjax.errors import UserError
 from cryjax.evaluate.monitor import SCORE, MonitorSettings, make_monitor
-from cryjax.files import save_json
 from cryjax.models import EncoderSettings, build_encoder, require_fits
 from cryjax.models.compute import ComputeSettings, set_compute
 from cryjax.objectives import ObjectiveSettings, build_objective
@@ -26,11 +23,12 @@ from cryjax.objectives.simclr import SimCLRSettings
 from cryjax.objectives.supervised import SupervisedSettings
 from cryjax.settings import differences, free, identity, to_dict
 from cryjax.spec import FeatureSpec, require_same
-from cryjax.train.faults import NonFinitePolicy, NotFiniteError
+from cryjax.train.faults import NonFinitePolicy
 from cryjax.train.log import LogSettings
 from cryjax.train.mesh import MeshSettings
 from cryjax.train.meta import CheckpointMeta, audio_hashes
 from cryjax.train.optim import OptimSettings
+from cryjax.train.variables import shapes_of
 
 FRAMES = 101  # of a view where neither settings nor a checkpoint say otherwise
 ON_MISMATCH = ("refuse", "allow")
@@ -187,6 +185,14 @@ def assemble(
 
 def _start_from(objective: Any, start: Encoder) -> None:
     """Puts a checkpoint's arrays into an objective; its teacher, if it has one, follows."""
+    mine, made = (
+        shapes_of(nnx.to_pure_dict(nnx.state(m))) for m in (objective.encoder, start.module)
+    )
+    if other := differences(made, mine, "encoder"):
+        raise UserError(
+            f"config.init: the checkpoint's arrays are not those of this encoder ({other[0]}); "
+            "config.on_mismatch=allow is for settings that change no array"
+        )
     nnx.update(objective.encoder, nnx.state(start.module))
     ours, theirs = getattr(objective, "projector", None), start.projector
     if ours is not None and theirs is not None and ours.settings == theirs.settings:
@@ -242,11 +248,15 @@ def sampling_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objectiv
         backgrounds=data.backgrounds if objective.policy.needs_backgrounds else None,
         replay=round(data.replay_fraction * settings.batch_size),
     )
-    if settings.batch_size > len(pool.rows):
-        print(
-            f"caution: batch_size={settings.batch_size} is more than the {len(pool.rows)} clips: "
-            "some are in a batch twice and count as other clips than themselves; lower it"
-        )
+    for part, rows in (
+        (pool.own, settings.batch_size - sampling.replay),
+        (pool.replay, sampling.replay),
+    ):
+        if rows > len(part):
+            print(
+                f"caution: {rows} rows of a batch (batch_size={settings.batch_size}) are of "
+                f"{len(part)} clips: some are in it twice and count as other clips; lower it"
+            )
     if short := too_short_for_distance(corpus, pool.rows, sampling):
         print(
             f"{short} of {len(pool.rows)} clips are shorter than data.distance + data.frames = "
@@ -268,32 +278,12 @@ def monitor_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objective
     """Makes the kNN scores during training; None where there are none."""
     if not settings.knn.every:
         return None
-    own = settings.data.count_own(corpus)
-    bank = pool.own[(pool.own < own) & (corpus.labels[pool.own] >= 0)]
-    return make_monitor(
-        settings.knn,
-        corpus,
-        objective,
-        bank=bank,
-        query=_monitored(settings, corpus),
-        windows=settings.windows,
+    own, query, groups = (
+        settings.data.count_own(corpus),
+        _monitored(settings, corpus),
+        corpus.groups,
     )
-
-
-def report_not_finite(
-    workdir: pathlib.Path,
-    error: NotFiniteError,
-    feed: Iterator[dict[str, np.ndarray]],
-    corpus: Corpus,
-) -> None:
-    """Writes not_finite.json, which names the recordings that a run could not get past."""
-    bad = [
-        {
-            "batch": error.first_batch + i,
-            "clips": [corpus.clips[row].path for row in batch["index"]],
-            "finite": bool(np.isfinite(batch["mel"]).all()),
-        }
-        for i, batch in zip(range(error.in_a_row), feed, strict=False)
-    ]
-    save_json(workdir / "not_finite.json", {"reason": str(error), "batches": bad})
-    print(f"the recordings of these batches are named in {workdir / 'not_finite.json'}")
+    bank = pool.own[(pool.own < own) & (corpus.labels[pool.own] >= 0)]
+    bank = bank[~np.isin(groups[bank], groups[query])]  # where what validates is trained on too
+    windows = settings.windows
+    return make_monitor(settings.knn, corpus, objective, bank=bank, query=query, windows=windows)

@@ -12,8 +12,9 @@ import pytest
 from flax import nnx
 from ml_collections import ConfigDict
 
-from configs import ablations, protocol, simclr, suite, transfer
+from configs import ablations, laptop, protocol, simclr, suite, transfer
 from configs.paper import slicer, ubenwa, uclser
+from cryjax import overrides
 from cryjax.data.pool import open_pool, open_training_data
 from cryjax.evaluate.task import EvaluationSettings
 from cryjax.evaluate.training import ProbeSettings, TrainingSettings
@@ -225,3 +226,17 @@ def test_updates_beside_epochs_are_refused_and_not_passed_over(tmp_path):
         "cryjax: config.probe.scratch.steps would not be read: config.probe.scratch.epochs=16 "
         "decides the length; set that, or config.probe.scratch.epochs=None too"
     )
+
+
+def test_another_encoder_on_the_command_line_has_its_own_size(capsys):
+    """CNN14 at the laptop's 16 channels was a sixteenth of the network it was reported as."""
+    for given, width in (
+        ({"encoder.name": "cnn14"}, None),
+        ({"encoder.name": "cnn14", "encoder.width": 8}, 8),
+        ({"encoder.name": "vgg"}, 16),
+    ):
+        config = laptop.get_config()
+        config.update_from_flattened_dict(given)
+        overrides.forget_of_another_encoder(given, config, laptop.get_config())
+        assert from_dict(PretrainSettings, config.to_dict()).encoder.width == width
+    assert "config.encoder.width=16 is of vgg, cnn14 has its own" in capsys.readouterr().out

@@ -129,11 +129,18 @@ class _Drawing:
         return np.concatenate(parts)
 
     def _order(self, epoch: int) -> np.ndarray:
-        kept = self._epoch  # another thread may put the next epoch there meanwhile
-        if kept[0] != epoch:
-            kept = epoch, np.random.default_rng([self._seed, epoch]).permutation(self._own)
-            self._epoch = kept
-        return kept[1]
+        """Orders an epoch; clips of a batch that the epoch before began come later in this one."""
+        last, order = self._epoch  # another thread may put the next epoch there meanwhile
+        if last > epoch:
+            last, order = -1, np.zeros(0, int)
+        for following in range(last + 1, epoch + 1):
+            begun = following * self._own % self._drawn if self._drawn <= self._own else 0
+            before = order[len(order) - begun :]
+            order = np.random.default_rng([self._seed, following]).permutation(self._own)
+            if begun:
+                order = order[np.argsort(np.isin(order, before), kind="stable")]
+        self._epoch = epoch, order
+        return order
 
     def draw(self, positions: np.ndarray, rng: np.random.Generator) -> dict:
         """Draws clips and starts of the whole global batch; keeps this process's rows."""

@@ -9,7 +9,7 @@ import numpy as np
 from cryjax.data.corpus import Corpus, DataSettings, open_corpus
 from cryjax.data.manifest import LEFT_OUT, Clip
 from cryjax.data.parts import split_off_validation
-from cryjax.data.shards import ShardSet, load_shards
+from cryjax.data.shards import load_shards
 from cryjax.errors import UserError
 from cryjax.settings import free
 
@@ -36,7 +36,8 @@ class PoolSettings(DataSettings):
       hold_out_val_share: Share of the labelled groups of `splits` that later validates and is
         left out here; 0 where a split of its own validates.
       protect_dirs: Prepared folders whose `protect_splits` are protected too.
-      protect_splits: Splits whose groups and recordings may not be trained on.
+      protect_splits: Splits whose groups and recordings may not be trained on; "*" stands for
+        all of `protect_dirs`.
       on_protected: What happens when they are found in the pool: "refuse" or "drop".
       val: Splits that kNN scores during training.
       prefetch: Number of batches that are read ahead.
@@ -68,6 +69,11 @@ class PoolSettings(DataSettings):
             raise UserError(
                 f"data.replay_fraction is {self.replay_fraction} and data.replay_dirs names no "
                 "folder; name one, or set --config.data.replay_fraction=0"
+            )
+        if self.protect_dirs and not self.protect_splits:
+            raise UserError(
+                "data.protect_dirs protects nothing without data.protect_splits; name its splits "
+                "that validate or test, or set --config.data.protect_splits='*' for all of them"
             )
         if self.distance is not None and self.distance < 0:
             raise UserError(f"data.distance must not be negative, got {self.distance}")
@@ -142,6 +148,11 @@ def open_pool(corpus: Corpus, settings: PoolSettings, *, labelled: bool = False)
         rows = rows[~((rows < own) & held_out.among(corpus, rows))]
         protected = _Protected(*(a | b for a, b in zip(protected, held_out, strict=True)))
     rows = _without(corpus, rows, protected, settings)
+    if not len(rows):
+        raise UserError(
+            f"no clip of {', '.join(settings.folders)} is left to train on: data.splits="
+            f"{','.join(settings.splits)}, labelled ones alone, held out or protected ones left out"
+        )
     replayed = rows >= first_replayed
     return Pool(rows[~replayed], rows[replayed])
 
@@ -158,15 +169,25 @@ def _of(clips: Sequence[Clip]) -> _Protected:
 
 def _protected(corpus: Corpus, settings: PoolSettings) -> _Protected:
     """Groups and recordings of the splits to protect; a group's name counts in every corpus."""
-    sets: list[ShardSet] = corpus.sets[: len(settings.dirs)]
-    sets = sets + [load_shards(folder) for folder in settings.protect_dirs]
-    clips = [clip for s in sets for clip in s.clips]
-    there = {clip.split for clip in clips} - {LEFT_OUT}
-    if unknown := [name for name in settings.protect_splits if name not in there]:
+    splits, every = set(settings.protect_splits), "*" in settings.protect_splits
+    own = [clip for s in corpus.sets[: len(settings.dirs)] for clip in s.clips]
+    others = {folder: load_shards(folder).clips for folder in settings.protect_dirs}
+    there = {clip.split for clips in (own, *others.values()) for clip in clips} - {LEFT_OUT}
+    if unknown := [name for name in settings.protect_splits if name not in {*there, "*"}]:
         raise UserError(
             f"data.protect_splits: no split {unknown}; there are {', '.join(sorted(there))}"
         )
-    return _of([clip for clip in clips if clip.split in settings.protect_splits])
+    protected = [clip for clip in own if clip.split in splits]
+    for folder, clips in others.items():
+        mine = [clip for clip in clips if every or clip.split in splits]
+        if not mine:
+            has = ", ".join(sorted({clip.split for clip in clips} - {LEFT_OUT}))
+            raise UserError(
+                f"data.protect_dirs: nothing of {folder} would be protected, it has no split "
+                f"{', '.join(sorted(splits))}; there are {has}"
+            )
+        protected += mine
+    return _of(protected)
 
 
 def _without(

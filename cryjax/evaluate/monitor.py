@@ -69,10 +69,11 @@ def make_monitor(
     """
     within = settings.bank == "within"
     rows = query if within else np.concatenate([bank, query])
-    if not corpus.classes or not len(query) or (corpus.labels[rows] < 0).any():
+    nobody = not (len(query) and (within or len(bank)))
+    if not corpus.classes or nobody or (corpus.labels[rows] < 0).any():
         raise UserError(
-            "knn.every scores labelled clips of data.val; set config.knn.every=None, or prepare a "
-            "folder with labels"
+            "knn.every scores labelled clips of data.val by labelled clips of other groups that "
+            "are trained on; set config.knn.every=None, or prepare a folder with labels"
         )
     project = getattr(objective, "projector", None)
     if settings.features == "z" and project is None:

@@ -25,6 +25,7 @@ class ProjectorSettings:
       norm: Batch norm after every layer but the last.
       last_norm: Batch norm after the last layer too (Gorin et al. 2023).
       use_bias: Whether linear layers have a bias.
+      last_bias: Whether the last of them has one; None is as the others.
     """
 
     hidden: int = 512
@@ -33,6 +34,7 @@ class ProjectorSettings:
     norm: bool = True
     last_norm: bool = False
     use_bias: bool = True
+    last_bias: bool | None = None
 
     def __post_init__(self):
         if self.layers < 1:
@@ -62,7 +64,8 @@ class Projector(nnx.Module):
         )
         n_norms = settings.layers - 1 if settings.norm else 0
         self.norms = nnx.List([batch_norm(hidden, rngs=rngs) for _ in range(n_norms)])
-        self.out = linear(sizes[-1], settings.dim, use_bias=use_bias, rngs=rngs)
+        last = use_bias if settings.last_bias is None else settings.last_bias
+        self.out = linear(sizes[-1], settings.dim, use_bias=last, rngs=rngs)
         self.last_norm = nnx.data(None)
         if settings.last_norm:
             self.last_norm = batch_norm(settings.dim, rngs=rngs)

@@ -19,7 +19,8 @@ class BYOLASettings:
     Attributes:
       name: Name of the objective.
       decay: Share that a teacher's parameter keeps of itself at every update.
-      batch_norm: "separate" or "joint" batch statistics of the two views.
+      batch_norm: "separate" or "joint" batch statistics of the two views in the encoder; what
+        stands behind it sees one view at a time.
       projector: Sizes of the projector and of the predictor.
     """
 

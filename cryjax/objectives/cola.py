@@ -23,7 +23,8 @@ class COLASettings:
       name: Name of the objective.
       similarity: "bilinear" or "cosine".
       temperature: Divisor of the cosine similarities.
-      batch_norm: "separate" or "joint" batch statistics of the two views.
+      batch_norm: "separate" or "joint" batch statistics of the two views in the encoder; what
+        stands behind it sees one view at a time.
       projector: Sizes of the projector.
     """
 

@@ -24,7 +24,8 @@ class DeLoResSSettings:
       name: Name of the objective.
       on_weight: Weight of the diagonal of the cross-correlation; 5e-5 / 32 in LAPE's release.
       off_weight: Weight of its other entries; 5e-5 / 32 in LAPE's release.
-      batch_norm: "separate" or "joint" batch statistics of the two views.
+      batch_norm: "separate" or "joint" batch statistics of the two views in the encoder; what
+        stands behind it sees one view at a time.
       projector: Sizes of the projector.
     """
 

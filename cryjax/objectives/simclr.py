@@ -19,7 +19,8 @@ class SimCLRSettings:
     Attributes:
       name: Name of the objective.
       temperature: Divisor of the cosine similarities.
-      batch_norm: "separate" or "joint" batch statistics of the two views.
+      batch_norm: "separate" or "joint" batch statistics of the two views in the encoder; what
+        stands behind it sees one view at a time.
       predictor: Units of the hidden layer of a predictor behind the projector of both views, as
         in the code that Gorin et al. 2023 used; None is the classic SimCLR without one.
       projector: Sizes of the projector.
@@ -63,7 +64,7 @@ class SimCLR(MultiViewObjective):
         self.temperature, self.predictor = settings.temperature, nnx.data(None)
         if settings.predictor:
             dim = settings.projector.dim
-            sizes = ProjectorSettings(hidden=settings.predictor, dim=dim, use_bias=False)
+            sizes = ProjectorSettings(settings.predictor, dim, use_bias=False, last_bias=True)
             self.predictor = Projector(dim, sizes, rngs=rngs)
 
     def loss(self, batch: Batch, key: RngKey) -> tuple[Scalar, Metrics]:

@@ -32,7 +32,8 @@ class SLICERSettings:
       entropy_weight: Weight of the entropy within the cluster loss; 0 in LAPE's release.
       decay: Share that a teacher's parameter keeps of itself at every update; LAPE's release
         moves it twice a step, which is 0.998001.
-      batch_norm: "separate" or "joint" batch statistics of the two views.
+      batch_norm: "separate" or "joint" batch statistics of the two views in the encoder; what
+        stands behind it sees one view at a time.
       projector: Sizes of the projector of instances.
     """
 

@@ -13,12 +13,11 @@ from cryjax.pretraining import (
     describe,
     monitor_of,
     pool_fingerprint,
-    report_not_finite,
     resolve,
     sampling_of,
 )
 from cryjax.train.checkpoint import Checkpointer
-from cryjax.train.faults import NotFiniteError
+from cryjax.train.faults import NotFiniteError, report_not_finite
 from cryjax.train.log import MetricLog
 from cryjax.train.loop import Batches, LoopSettings, run_loop
 from cryjax.train.mesh import data_mesh, main_first, processes, shard_state
@@ -47,15 +46,16 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
         corpus, settings.data, labelled=isinstance(settings.objective, SupervisedSettings)
     )
     facts = {"init": start.fingerprint if start else None, "pool": pool_fingerprint(pool)}
-    before = claim(workdir, settings, corpus.describe(), facts=facts, growing=("steps",))
     objective = build(settings, corpus, pool, start)
     tx = build_optimiser(settings.optim, settings.steps)
     graphdef, state = create(objective, tx)
     mesh = data_mesh(settings.batch_size, settings.mesh.model)
     state = shard_state(state, mesh)
 
-    meta = describe(settings, corpus, pool, objective, start)
-    checkpoints = Checkpointer(workdir, meta)
+    monitor = monitor_of(settings, corpus, pool, objective)
+    sampling = sampling_of(settings, corpus, pool, objective)
+    before = claim(workdir, settings, corpus.describe(), facts=facts, growing=("steps",))
+    checkpoints = Checkpointer(workdir, describe(settings, corpus, pool, objective, start))
     if checkpoints.latest == settings.steps:
         checkpoints.close()
         print(f"{workdir}: all {settings.steps} steps are done")
@@ -65,7 +65,6 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
         print(f"{workdir}: continuing at step {step} of {settings.steps}")
         if (old := (before or {}).get("steps", settings.steps)) != settings.steps:
             print(describe_extension(settings.optim, old, settings.steps, step))
-    sampling = sampling_of(settings, corpus, pool, objective)
 
     def batches(first: int) -> Batches:
         return make_batches(
@@ -79,8 +78,7 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
             prefetch=settings.data.prefetch,
         )
 
-    main = jax.process_index() == 0
-    log = settings.log
+    main, log = jax.process_index() == 0, settings.log
     loop = LoopSettings(
         settings.objective.name,
         settings.steps,
@@ -88,7 +86,7 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
         log_every=log.every,
         eval_every=settings.knn.every or 0,
         save_every=settings.save_every,
-        evaluate=monitor_of(settings, corpus, pool, objective),
+        evaluate=monitor,
         save=checkpoints.save,
         restore=checkpoints.restore,
         skipped_batches=checkpoints.skipped_batches,
@@ -104,7 +102,9 @@ def run(settings: PretrainSettings, workdir: pathlib.Path) -> None:
         run_loop(state, step_fn, batches, jax.random.key(settings.seed), mesh, loop)
     except NotFiniteError as error:
         if main:
-            report_not_finite(workdir, error, batches(error.first_batch), corpus)
+            report_not_finite(
+                workdir, error, batches(error.first_batch), lambda row: corpus.clips[row].path
+            )
         raise
     finally:
         checkpoints.close()  # what is being written is finished, whatever ended the run

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -97,9 +97,15 @@ class Checkpointer:
 
     def __init__(self, workdir: pathlib.Path, meta: CheckpointMeta):
         policies: list[Any] = [preservation_policy.LatestN(2)]
-        if best := meta.selected_by:
-            score: Callable = lambda metrics: metrics[best]  # noqa: E731
-            policies.append(preservation_policy.BestN(get_metric_fn=score, n=1, reverse=False))
+        if meta.selected_by:
+            policies.append(
+                preservation_policy.BestN(
+                    get_metric_fn=meta.rank,
+                    n=1,
+                    reverse=False,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
         self.meta, self._root = meta, (workdir / FOLDER).absolute()
         if jax.process_index() == 0:
             set_damaged_aside(self._root)
@@ -109,7 +115,7 @@ class Checkpointer:
             self._root,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-                best_fn=(lambda metrics: metrics[best]) if best else None,
+                best_fn=meta.rank if meta.selected_by else None,
                 cleanup_tmp_directories=True,
                 create=True,
                 async_options=_with_sums(self._root),
@@ -238,7 +244,7 @@ def load_meta(folder: str | pathlib.Path, step: int | None = None) -> Checkpoint
     metas = [_load_meta(root, s) for s in steps]
     selected = metas[-1].selected_by
     scored = [meta for meta in metas if selected in meta.scores]
-    return max(scored, key=lambda meta: meta.scores[selected or ""]) if scored else metas[-1]
+    return max(scored, key=lambda m: m.rank(m.scores)) if scored else metas[-1]
 
 
 def _load_meta(root: pathlib.Path, step: int) -> CheckpointMeta:

@@ -2,15 +2,17 @@
 
 import contextlib
 import dataclasses
+import pathlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
 from cryjax.errors import UserError
+from cryjax.files import save_json
 
 ASKS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # signals that ask a run to stop
 
@@ -124,3 +126,22 @@ class NonFiniteMonitor:
                 self.in_a_row,
             )
         self.rollbacks, self.in_a_row = self.rollbacks + 1, 0
+
+
+def report_not_finite(
+    workdir: pathlib.Path,
+    error: NotFiniteError,
+    feed: Iterable[dict[str, np.ndarray]],
+    named: Callable[[int], str],
+) -> None:
+    """Writes not_finite.json, which names the recordings that a run could not get past."""
+    bad = [
+        {
+            "batch": error.first_batch + i,
+            "clips": [named(row) for row in batch["index"]],
+            "finite": bool(np.isfinite(batch["mel"]).all()),
+        }
+        for i, batch in zip(range(error.in_a_row), feed, strict=False)
+    ]
+    save_json(workdir / "not_finite.json", {"reason": str(error), "batches": bad})
+    print(f"the recordings of these batches are named in {workdir / 'not_finite.json'}")

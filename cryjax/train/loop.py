@@ -59,7 +59,7 @@ class LoopSettings:
     save: Callable[[int, TrainState, Scores, int], None] | None = None
     restore: Callable[[TrainState], TrainState] = lambda state: state
     skipped_batches: int = 0
-    non_finite: NonFinitePolicy = NonFinitePolicy(rollbacks=0)
+    non_finite: NonFinitePolicy | None = None
     log: MetricLog | None = None
     profile: pathlib.Path | None = None
     quiet: bool = False
@@ -146,7 +146,7 @@ def run_loop(
         quiet=settings.quiet,
     )
     skipped, feed = settings.skipped_batches, batches(start + settings.skipped_batches)
-    metrics = _Metrics(NonFiniteMonitor(settings.non_finite))
+    metrics = _Metrics(NonFiniteMonitor(settings.non_finite or NonFinitePolicy()))
     with preemption_guard() as asked_to_stop:
         while step < settings.steps:
             asked = time.perf_counter()
@@ -158,9 +158,13 @@ def run_loop(
             _trace(settings, state, step - start, step)
             stop = asked_to_stop(step) and step < settings.steps
             if stop or any(
-                settings.due(e, step) for e in (settings.log_every, settings.save_every)
+                settings.due(e, step)
+                for e in (settings.log_every, settings.save_every, settings.eval_every)
             ):
                 metrics.read()
+            if metrics.monitor.should_roll_back and settings.non_finite is None:
+                print(f"{settings.name}: diverged, loss or gradient are not finite; ends at {step}")
+                break
             if metrics.monitor.should_roll_back:
                 metrics.monitor.roll_back(step, skipped)
                 state, skipped = _rolled_back(state, step, skipped, settings)
@@ -169,8 +173,9 @@ def run_loop(
                 progress.rates(step)
                 continue
             scores = _report(settings, state, step, metrics, progress)
-            save = settings.due(settings.save_every, step) and not metrics.monitor.in_a_row
-            if settings.save is not None and (save or stop or step == settings.steps):
+            wanted = scores or stop or settings.due(settings.save_every, step)
+            good = not metrics.monitor.in_a_row  # else the last checkpoint is from before
+            if settings.save is not None and ((wanted and good) or step == settings.steps):
                 settings.save(step, state, scores, skipped)
             if stop:
                 raise PreemptedError(f"asked to stop after step {step} of {settings.steps}")

@@ -1,6 +1,7 @@
 """What a checkpoint says about itself: one dataclass, written by one function and read by one."""
 
 import dataclasses
+import math
 from typing import Any
 
 from cryjax.errors import UserError
@@ -66,6 +67,11 @@ class CheckpointMeta:
     def to_json(self) -> dict[str, Any]:
         """Returns plain values."""
         return to_dict(self)
+
+    def rank(self, scores: dict[str, float]) -> float:
+        """Returns the score that selects; one that is not finite is the worst."""
+        value = scores[self.selected_by or ""]
+        return value if math.isfinite(value) else -math.inf
 
     @classmethod
     def from_json(cls, values: dict[str, Any], path: str) -> "CheckpointMeta":

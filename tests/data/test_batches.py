@@ -93,6 +93,20 @@ def test_an_epoch_holds_every_clip_once(make_corpus):
     assert sorted(np.concatenate([b["index"] for b in batches])) == list(range(6))
 
 
+@pytest.mark.parametrize("batch_size", [4, 5, 6])
+def test_a_batch_across_epochs_holds_no_clip_twice(make_corpus, batch_size):
+    """Twice in a batch, a clip was its own negative; each epoch holds every clip all the same."""
+    corpus = open_corpus([str(make_corpus()[0])])
+    given: tuple = corpus, corpus.rows(["train"]), Sampling(50)
+    drawn = [b["index"].tolist() for b in take(30, *given, batch_size=batch_size, seed=5)]
+    assert all(len(set(batch)) == batch_size for batch in drawn)
+    rows = [row for batch in drawn for row in batch]
+    assert all(sorted(rows[i : i + 6]) == list(range(6)) for i in range(0, len(rows) - 5, 6))
+    assert len({tuple(rows[i : i + 6]) for i in range(0, len(rows) - 5, 6)}) > 5
+    (later,) = take(1, *given, batch_size=batch_size, seed=5, start_step=17)
+    assert later["index"].tolist() == drawn[17]
+
+
 @pytest.mark.parametrize("distance", [0, 25, 200, 400])
 def test_the_second_view_starts_the_given_distance_later_in_every_row(make_corpus, distance):
     corpus = open_corpus([str(make_corpus(lengths=(501, 510))[0])])

@@ -43,7 +43,8 @@ def test_groups_to_protect_are_refused_or_dropped_in_extra_and_replayed_folders(
         with pytest.raises(ValueError, match="clips of 6 groups that validate or test"):
             pool_of(settings)
         dropped = PoolSettings((folders["own"],), **where, **more, on_protected="drop")
-        assert len(pool_of(dropped).rows) == 0
+        with pytest.raises(ValueError, match="no clip of .* is left to train on"):
+            pool_of(dropped)
 
 
 @pytest.mark.parametrize("merged", ["own", "held"])
@@ -57,7 +58,22 @@ def test_a_group_is_protected_by_the_name_it_had_before_a_merge(make_corpus, mer
     where: dict[str, Any] = {"protect_dirs": (held,), "protect_splits": ("test",)}
     with pytest.raises(ValueError, match="clips of 6 groups that validate or test"):
         pool_of(PoolSettings((own,), **where))
-    assert len(pool_of(PoolSettings((own,), **where, on_protected="drop")).rows) == 0
+    with pytest.raises(ValueError, match="no clip of .* is left to train on"):
+        pool_of(PoolSettings((own,), **where, on_protected="drop"))
+
+
+def test_a_folder_to_protect_of_which_nothing_is_protected_is_refused(make_corpus):
+    """Splits of the one folder vouched for the other's, which has folds alone."""
+    own = str(make_corpus(name="own", split=("train", "val", "test"))[0])
+    held = str(make_corpus(name="held", split=("fold1", "fold2"))[0])
+    with pytest.raises(ValueError, match=r"protects nothing without data.protect_splits.*'\*'"):
+        PoolSettings((own,), protect_dirs=(held,))
+    settings = PoolSettings((own,), protect_dirs=(held,), protect_splits=("val", "test"))
+    with pytest.raises(ValueError, match=r"nothing of .*held would be protected.*fold1, fold2"):
+        pool_of(settings)
+    settings = PoolSettings((own,), protect_dirs=(held,), protect_splits=("*",))
+    with pytest.raises(ValueError, match="clips of 2 groups that validate or test"):
+        pool_of(settings)
 
 
 def test_no_replay_folder_is_opened_at_fraction_zero(folders, tmp_path):

@@ -12,6 +12,7 @@ from policies import policy
 from cryjax.models import VGGLike
 from cryjax.models.heads import CosineClassifier, Projector, ProjectorSettings, Similarity
 from cryjax.objectives import OBJECTIVES, losses
+from cryjax.objectives.simclr import SimCLRSettings
 from cryjax.objectives.slicer import SLICERSettings
 from cryjax.objectives.supervised import SupervisedSettings
 
@@ -209,3 +210,11 @@ class Given(nnx.Module):
 
     def __call__(self, mel):
         return self.h[...]
+
+
+def test_simsiams_predictor_has_one_bias_behind_its_norm():
+    """As the code that Gorin et al. 2023 used: none before the norm, one in the last layer."""
+    objective = small(SimCLRSettings(predictor=8))
+    assert objective.predictor is not None
+    assert objective.predictor.hidden[0].bias is None
+    assert objective.predictor.out.bias is not None

@@ -222,6 +222,13 @@ def test_adaptation_takes_encoder_normaliser_and_length_from_the_checkpoint(
         with pytest.raises(ValueError, match=named):
             resolve(other)
         resolve(dataclasses.replace(other, on_mismatch="allow"))
+    # its arrays went into a run whose checkpoints nothing could load
+    wider = smoke(adapt, init=str(generic), **{"encoder.width": 8, "on_mismatch": "allow"})
+    with pytest.raises(
+        ValueError, match=r"arrays are not .*: \(3, 3, 1, 4\) there, \(3, 3, 1, 8\) here"
+    ):
+        pretrain_task.run(wider, tmp_path / "wider")
+    assert not (tmp_path / "wider").exists()
 
 
 def test_the_arm_without_replay_opens_no_replay_pool_and_hears_none(smoke, generic, tmp_path):

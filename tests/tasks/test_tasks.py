@@ -18,10 +18,12 @@ import pytest
 from flax import nnx
 
 from configs import export, knn, simclr, suite, transfer
+from cryjax import pretraining
 from cryjax.data.corpus import open_corpus
 from cryjax.data.pool import open_pool, open_training_data
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embedded_corpus
+from cryjax.evaluate.monitor import MonitorSettings
 from cryjax.evaluate.outcomes import outcome_key
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.report.publish import facts_of
@@ -99,6 +101,31 @@ def test_another_config_in_the_same_workdir_is_refused(smoke, trained):
     other = smoke(simclr, **{"objective.temperature": 0.5})
     with pytest.raises(ValueError, match=r"config.objective.temperature: 0.2 there, 0.5 here"):
         pretrain_task.run(other, trained)
+
+
+def test_a_refused_command_leaves_the_workdir_free(smoke, tmp_path):
+    """Doing what the refusal said was refused too."""
+    settings = smoke(simclr, **{"data.val": "nobody", "knn.every": 2, "steps": 2})
+    with pytest.raises(ValueError, match="nobody"):
+        pretrain_task.run(settings, tmp_path)
+    settings = smoke(simclr, **{"data.splits": "val", "knn.every": 2, "steps": 2, "batch_size": 4})
+    with pytest.raises(ValueError, match="of other groups that are trained on"):
+        pretrain_task.run(settings, tmp_path)  # at once, and not at the first score
+    pretrain_task.run(dataclasses.replace(settings, knn=MonitorSettings(every=None)), tmp_path)
+
+
+def test_who_is_scored_is_not_among_the_neighbours(smoke, monkeypatch):
+    """Where validation is trained on too, a clip's own windows voted for it."""
+    made = {}
+    monkeypatch.setattr(pretraining, "make_monitor", lambda *_, **given: made.update(given))
+    settings, _ = pretraining.resolve(smoke(simclr, **{"data.splits": "*", "knn.every": 2}))
+    corpus = open_training_data(settings.data)
+    pool = open_pool(corpus, settings.data)
+    pretraining.monitor_of(settings, corpus, pool, None)
+    groups = corpus.groups
+    assert set(made["query"]) < set(pool.own)
+    assert not set(groups[made["bank"]]) & set(groups[made["query"]])
+    assert len(made["bank"])
 
 
 def test_the_checkpoint_says_where_it_comes_from(trained):
@@ -245,6 +272,7 @@ def test_whole_recordings_are_an_option_of_every_protocol(smoke, trained, tmp_pa
 
 def test_one_diverged_evaluation_does_not_end_the_others(smoke, trained, tmp_path):
     rate = {"probe.finetune.optim.learning_rate": 1e30, "probe.finetune.optim.name": "sgd"}
+    rate |= {"probe.finetune.steps": 30}  # it was raised after ten updates without numbers
     modes = "majority,finetune,knn"
     settings = smoke(transfer, checkpoint=str(trained), modes=modes, save_best=True, **rate)
     transfer_task.run(settings, tmp_path)

@@ -1,5 +1,6 @@
 """Numbers that are none, signals, damaged checkpoints: what is lost and what is said."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -19,7 +20,7 @@ from cryjax.files import sha256
 from cryjax.models.teacher import ema_update, frozen_copy
 from cryjax.tasks import pretrain
 from cryjax.train import sums
-from cryjax.train.checkpoint import load_meta, load_model
+from cryjax.train.checkpoint import Checkpointer, load_meta, load_model
 from cryjax.train.faults import (
     NonFinitePolicy,
     NotFiniteError,
@@ -34,9 +35,9 @@ from faults.checkpoints import largest
 from faults.runs import flip
 
 
-def run_counting(bad, steps=12, save_every=4, **settings):
+def run_counting(bad, steps=12, save_every=4, saved=None, **settings):
     """A run whose parameter lists, as a sum, the batches that moved it; some have no numbers."""
-    saved, said = {}, []
+    saved, said = {} if saved is None else saved, []
 
     def step(state, batch, key):
         number = int(batch["number"][0])
@@ -99,6 +100,49 @@ def test_a_profile_is_a_trace_of_a_few_steps(tmp_path, capsys):
 def test_no_checkpoint_is_made_while_updates_fail():
     _, saved, _ = run_counting({3, 4}, save_every=4, non_finite=NonFinitePolicy(patience=9))
     assert sorted(saved) == [8, 12]
+
+
+def test_asked_to_stop_while_updates_fail_the_checkpoint_from_before_stays():
+    """All roll-backs of the restarted run went to the broken state."""
+
+    def signalling(step):
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    saved = {}
+    policy = NonFinitePolicy(patience=9)
+    with pytest.raises(PreemptedError):
+        run_counting(
+            {5, 6},
+            eval_every=1,
+            evaluate=lambda s: signalling(int(s.step)),
+            non_finite=policy,
+            saved=saved,
+        )
+    assert sorted(saved) == [4]
+
+
+def test_a_score_is_saved_with_its_step_and_a_fit_without_roll_backs_ends_quietly(capsys):
+    score = {"evaluate": lambda _: {"score": 1.0}, "eval_every": 5}
+    assert sorted(run_counting(set(), **score)[1]) == [4, 5, 8, 10, 12]
+    moved, saved, back = run_counting(set(range(5, 40)), steps=40)
+    assert (moved, back) == ([0, 1, 2, 3, 4], [])
+    assert sorted(saved) == [4]
+    assert "diverged, loss or gradient are not finite; ends at" in capsys.readouterr().out
+
+
+def test_what_has_no_score_is_not_kept_and_no_number_is_the_worst(trained, tmp_path):
+    meta = load_meta(trained)
+    assert meta.rank({meta.selected_by: float("nan")}) < meta.rank({meta.selected_by: 0.0})
+    _, state = create(Small(), optax.sgd(0.1))
+    keeper = Checkpointer(tmp_path, dataclasses.replace(meta, config={}))
+    for number, value in enumerate([0.5, None, float("nan"), None, 0.4, None], 1):
+        scores = {} if value is None else {meta.selected_by: value}
+        keeper.save(100 * number, state, scores)
+    keeper.close()
+    assert sums.steps_in(tmp_path / "checkpoints") == [100, 500, 600]
+    assert load_meta(tmp_path).step == 100
 
 
 def test_after_enough_roll_backs_the_run_stops():
