@@ -6,8 +6,6 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from cryjax.errors import UserError
 
 
@@ -15,7 +13,7 @@ def _part(config: Any, path: str) -> Any:
     return functools.reduce(operator.getitem, path.split("."), config)
 
 
-def refuse_unread(given: Collection[str], config: ConfigDict) -> None:
+def refuse_unread(given: Collection[str], config: Any) -> None:
     """Refuses a number of updates beside a number of epochs, which would decide in silence.
 
     Args:
@@ -36,7 +34,7 @@ def refuse_unread(given: Collection[str], config: ConfigDict) -> None:
                 )
 
 
-def forget_of_another_encoder(given: Collection[str], config: ConfigDict, plain: Any) -> None:
+def forget_of_another_encoder(given: Collection[str], config: Any, plain: Any) -> None:
     """Leaves an encoder that the command line names at its own size, and not at another's.
 
     Args:

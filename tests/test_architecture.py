@@ -17,6 +17,7 @@ ROOMS = {  # room of cryjax -> what it may import of cryjax, besides itself
     "types": set(),
     "files": {"errors"},
     "locks": {"errors"},
+    "overrides": {"errors"},
     "settings": {"errors"},
     "spec": {"errors"},
     "audio": {"errors", "spec"},
@@ -34,7 +35,7 @@ ROOMS["serve"] = {*ROOMS["deploy"], "deploy"}
 ROOMS["studies"] = {*ROOMS["pretraining"], "pretraining"}
 ROOMS["tasks"] = {*ROOMS["studies"], "studies"}
 ROOMS["help"] = {"errors", "places", "tasks"}
-ROOMS["main"] = {*BASE, "data", "help", "locks", "places", "tasks", "train"}
+ROOMS["main"] = {*BASE, "data", "help", "locks", "overrides", "places", "tasks", "train"}
 FOLDERS = {  # other folders -> what of ours they may import; None is everything
     "cryjax": {"cryjax"},
     "data_prep": {"cryjax", "data_prep"},
