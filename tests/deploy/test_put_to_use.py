@@ -205,7 +205,8 @@ def test_machines_that_share_a_disk_leave_each_others_part(trained, sources, tmp
     assert {*made[1].path} == {three[1]}
     assert not len(table.load_embeddings(tmp_path / "e-3-of-4.npz").h)
     first, second = (Job(load(trained), find(three), tmp_path / "w", part=(i, 2)) for i in (0, 1))
-    next(iter(first)), next(iter(second))
+    for job_of_part in (first, second):
+        next(iter(job_of_part))
     first.close()
     assert second.missing() == []
     second.close()

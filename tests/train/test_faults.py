@@ -134,11 +134,12 @@ def test_a_score_is_saved_with_its_step_and_a_fit_without_roll_backs_ends_quietl
 
 def test_what_has_no_score_is_not_kept_and_no_number_is_the_worst(trained, tmp_path):
     meta = load_meta(trained)
-    assert meta.rank({meta.selected_by: float("nan")}) < meta.rank({meta.selected_by: 0.0})
+    name = meta.selected_by or ""
+    assert meta.rank({name: float("nan")}) < meta.rank({name: 0.0})
     _, state = create(Small(), optax.sgd(0.1))
     keeper = Checkpointer(tmp_path, dataclasses.replace(meta, config={}))
     for number, value in enumerate([0.5, None, float("nan"), None, 0.4, None], 1):
-        scores = {} if value is None else {meta.selected_by: value}
+        scores = {} if value is None else {name: value}
         keeper.save(100 * number, state, scores)
     keeper.close()
     assert sums.steps_in(tmp_path / "checkpoints") == [100, 500, 600]
