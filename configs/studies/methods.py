@@ -15,6 +15,7 @@ from cryjax.settings import merged, to_dict
 from cryjax.studies.settings import StudySettings
 
 ENCODER = {"name": "audio_ntt", "width": 512}
+METHODS = ("simclr", "byola", "cola", "delores_m", "delores_s")  # SLICER's rivals
 FRAMES = {"frames": 32, "hop_frames": 16}
 FOLDERS = ("esc50", "commands", "commands_speaker", "cry_or_other", "donateacry_raw", "fsdd")
 POOL: dict[str, Any] = {
@@ -52,7 +53,9 @@ def method(name: str) -> dict[str, Any]:
     return taken | {"data": {"distance": theirs["data"]["distance"]}}
 
 
-def _study(study: str, question: str, encoders: dict[str, Any], seeds: int) -> StudySettings:
+def _study(
+    study: str, question: str, encoders: dict[str, Any], seeds: int, compare: tuple[str, ...]
+) -> StudySettings:
     training = {"encoder": ENCODER, "steps": 3000, "batch_size": 64, "data": FRAMES}
     return StudySettings(
         study=study,
@@ -67,20 +70,28 @@ def _study(study: str, question: str, encoders: dict[str, Any], seeds: int) -> S
         home="esc50",
         modes=("linear",),
         ranks="linear",
+        compare=compare,
     )
 
 
 def _rivals() -> dict[str, Any]:
-    names = ("simclr", "slicer", "byola", "cola", "delores_m", "delores_s")
-    return {"random": {}, "supervised": SUPERVISED} | {name: method(name) for name in names}
+    theirs = {name: method(name) for name in ("simclr", "slicer", *METHODS[1:])}
+    return {"random": {}, "supervised": SUPERVISED} | theirs
 
 
+COMPARED = (
+    "simclr/linear > random/linear",
+    *(f"slicer/linear > {rival}/linear" for rival in ("random", "supervised", *METHODS)),
+)
 STUDIES = {
-    "methods": _study("methods", "Which method ranks first over five tasks?", _rivals(), 2),
+    "methods": _study(
+        "methods", "Which method ranks first over five tasks?", _rivals(), 2, COMPARED
+    ),
     "slicer_parts": _study(
         "slicer_parts",
         "Which part of SLICER helps here?",
         {name: merged(method("slicer"), part) for name, part in SLICER_PARTS.items()},
         1,
+        tuple(f"slicer/linear > {name}/linear" for name in SLICER_PARTS if name != "slicer"),
     ),
 }
