@@ -46,7 +46,7 @@ class PretrainSettings:
       save_every: Updates between checkpoints.
       init: Workdir of the checkpoint that the run starts from; None starts from fresh weights.
       on_mismatch: What happens where settings that were given (encoder, normaliser) differ from
-        the checkpoint's: "refuse" or "allow".
+        the checkpoint's: "refuse", or "allow" of those that change no array.
       data: Clips, views, replay and what is protected.
       encoder: Encoder; that of `init` where it is left at its default.
       augment: Augmentations.
@@ -254,8 +254,8 @@ def sampling_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objectiv
     ):
         if rows > len(part):
             print(
-                f"caution: {rows} rows of a batch (batch_size={settings.batch_size}) are of "
-                f"{len(part)} clips: some are in it twice and count as other clips; lower it"
+                f"caution: batch_size={settings.batch_size} draws {rows} rows from {len(part)} "
+                "clips: some are in a batch twice and count as other clips; lower it"
             )
     if short := too_short_for_distance(corpus, pool.rows, sampling):
         print(
@@ -278,11 +278,8 @@ def monitor_of(settings: PretrainSettings, corpus: Corpus, pool: Pool, objective
     """Makes the kNN scores during training; None where there are none."""
     if not settings.knn.every:
         return None
-    own, query, groups = (
-        settings.data.count_own(corpus),
-        _monitored(settings, corpus),
-        corpus.groups,
-    )
+    own, groups = settings.data.count_own(corpus), corpus.groups
+    query = _monitored(settings, corpus)
     bank = pool.own[(pool.own < own) & (corpus.labels[pool.own] >= 0)]
     bank = bank[~np.isin(groups[bank], groups[query])]  # where what validates is trained on too
     windows = settings.windows

@@ -99,7 +99,7 @@ def test_the_hospital_comes_from_its_spreadsheet_to_a_report(walked):
     assert (
         f"next: python -m cryjax.main --config=configs/transfer.py --workdir={work}/run" in trained
     )
-    assert "caution: batch_size=32 is more than the 24 clips" in trained
+    assert "caution: batch_size=32 draws 32 rows from 24 clips" in trained
     lines = judged.splitlines()
     assert "of 1 recordings are 'krank' at a threshold of" in scored
     assert (work / "scores.recordings.csv").exists()

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cryjax.audio.decode import AUDIO_SUFFIXES, length_s
+from cryjax.audio.decode import AUDIO_SUFFIXES, FFMPEG_SUFFIXES, length_s
 from cryjax.data.manifest import Clip, load_manifest, save_csv
 from cryjax.errors import UserError
 
 STRETCH_S, SHORTEST_S = 600.0, 10.0  # a shorter rest is read with the stretch before it
+SHORT_BYTES = 300_000  # a stretch is more at the lowest rate of phones, 4.75 kbit/s of AMR
+BYTES_A_SECOND = 4000  # about, of phone recordings
 QUARANTINE = ("path", "start_s", "reason", "remedy")
 
 
@@ -88,7 +90,11 @@ def stretches(clip: Clip) -> list[tuple[Clip, float]]:
     Returns:
       Stretches and their expected lengths in seconds.
     """
-    whole_s = length_s(pathlib.Path(clip.path))
+    path = pathlib.Path(clip.path)
+    size = path.stat().st_size if path.is_file() else 0
+    if path.suffix.lower() in FFMPEG_SUFFIXES and size < SHORT_BYTES:  # not worth a process
+        return [(clip, size / BYTES_A_SECOND)]
+    whole_s = length_s(path)
     if whole_s is None:
         return [(clip, STRETCH_S)]
     end_s = min(clip.end_s or math.inf, whole_s)

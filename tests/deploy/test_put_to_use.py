@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import importlib.util
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -58,8 +60,6 @@ def test_thresholds_are_those_of_validation(judged):
 
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
 def test_a_damaged_classifier_is_refused_by_name(judged, tmp_path, damage):
-    import shutil
-
     folder = shutil.copytree(judged / "best" / "linear-seed0", tmp_path / "m")
     path = folder / "classifier.npz"
     if damage == "cut":
@@ -178,6 +178,17 @@ def test_a_long_recording_is_read_in_stretches(trained, tmp_path, monkeypatch):
         (0.0, 15.0),
         (15.0, None),
     ]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this machine")
+def test_a_long_phone_recording_is_read_in_stretches_too(tmp_path):
+    path = tmp_path / "long.m4a"
+    noise = "anoisesrc=duration=1300:sample_rate=16000"
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", noise, str(path)], check=True)
+    (clip,) = find([str(path)])
+    assert [part.start_s for part, _ in recordings.stretches(clip)] == [0.0, 600.0, 1200.0]
+    path.write_bytes(path.read_bytes()[:1000])
+    assert recordings.stretches(clip) == [(clip, 0.25)]
 
 
 def test_parts_together_are_the_whole(trained, sources, tmp_path):
