@@ -30,6 +30,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 HERE = pathlib.Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
+LONG = {"test_practical.py", "test_docs.py", "test_first_hour.py", "test_wheel.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """Starts what takes minutes first: at the end one process would wait for the other."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session")
