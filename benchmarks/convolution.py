@@ -23,9 +23,9 @@ BATCH = 32
 MAPS = ((101, 96, 32, 32), (50, 48, 32, 64), (50, 48, 64, 64), (25, 24, 64, 128), (26, 24, 64, 64))
 
 
-def seconds(xla, ours, *args) -> list[float]:
-    """Measures the median seconds of both, jitted, in turns."""
-    jitted = map(jax.jit, (xla, ours))
+def seconds(functions, *args) -> list[float]:
+    """Measures the median seconds of each function, jitted, in turns."""
+    jitted = map(jax.jit, functions)
     work = {run: lambda run=run: jax.block_until_ready(run(*args)) for run in jitted}
     return [statistics.median(took) for took in in_turns(work, rounds=5).values()]
 
@@ -80,7 +80,7 @@ def xla_max_pool(x):
 def main() -> None:
     """Prints one line a map, then one for pooling."""
     on_cores(1)
-    rng, jitted = np.random.default_rng(0), jax.jit(products_alone)
+    rng = np.random.default_rng(0)
 
     def normal(*shape):
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
@@ -91,7 +91,7 @@ def main() -> None:
             x, y = normal(BATCH, high, wide, n_in), normal(*operand(high, wide, n_in, n_out))
             want = xla(x, y)
             np.testing.assert_allclose(other(x, y), want, atol=2e-5 * float(jnp.abs(want).max()))
-            a, b = seconds(xla, other, x, y)
+            a, b = seconds((xla, other), x, y)
             work = 2 * 9 * n_in * n_out * high * wide * BATCH / 1e9
             row = f"{high}x{wide} {n_in}->{n_out}".ljust(32)
             row += "".join(f"{took:8.3f} s {work / took:4.0f} GF/s" for took in (a, b))
@@ -107,9 +107,8 @@ def main() -> None:
     print("its products alone")
     for high, wide, n_in, n_out in MAPS:
         x, grad = (normal(BATCH, high * wide, channels) for channels in (3 * n_in, n_out))
-        work = {"": lambda x=x, grad=grad: jax.block_until_ready(jitted(x, grad))}
-        (took,) = in_turns(work, rounds=5).values()
-        rate = 2 * x.size * n_out / 1e9 / statistics.median(took)
+        (took,) = seconds([products_alone], x, grad)
+        rate = 2 * x.size * n_out / 1e9 / took
         print(f"{f'{high}x{wide} {n_in}->{n_out}':32}{rate:29.0f} GF/s")
     compare(
         "forward",
@@ -120,8 +119,7 @@ def main() -> None:
     )
     x, grad = normal(BATCH, 101, 96, 32), normal(BATCH, 50, 48, 32)
     a, b = seconds(
-        lambda x, g: jax.vjp(xla_max_pool, x)[1](g),
-        lambda x, g: jax.vjp(max_pool, x)[1](g),
+        [lambda x, g, pool=pool: jax.vjp(pool, x)[1](g) for pool in (xla_max_pool, max_pool)],
         x,
         grad,
     )

@@ -55,7 +55,8 @@ class Explorer:
         self._labels_path = path.with_name(path.name + ".labels.csv")
         self._decoders, self._lock, self._hearing = decoders, threading.Lock(), threading.Lock()
         self._heard = functools.lru_cache(KEPT_WINDOWS)(self._decode)
-        self._labels, self._read, self._kept = self._load_labels()
+        self._read, self._kept = self._load_labels()
+        self._labels = {row: read["label"] for row, read in self._read.items()}
         self._groups = {row["path"]: row["group"] for row in self._read.values()}
         self._version, self._fitted = 0, (0, [""], np.zeros((len(rows), 1)))
         self._changed = threading.Condition(self._lock)
@@ -224,13 +225,13 @@ class Explorer:
         read = [*self._kept, *self._read.values()]
         return [*COLUMNS, *sorted({key for row in read for key in row} - set(COLUMNS))]
 
-    def _load_labels(self) -> tuple[dict[int, str], dict[int, dict[str, str]], list[dict]]:
-        """Reads labels and rows of windows that are shown, and the rows of others.
+    def _load_labels(self) -> tuple[dict[int, dict[str, str]], list[dict[str, str]]]:
+        """Reads the rows of windows that are shown, and those of others.
 
         What a person wrote into a row, such as who the group is, stays.
         """
         if not self._labels_path.is_file():
-            return {}, {}, []
+            return {}, []
         folder = self._labels_path.parent
         keys = {
             (os.path.abspath(p), float(s), float(e)): row
@@ -250,9 +251,8 @@ class Explorer:
                 f"{len(others)} labels of {self._labels_path} are of windows that are not shown, "
                 f"such as one of {others[0].path}; they are kept"
             )
-        labels = {row: clip.label for row, clip in found.items()}
         read = dict(zip(found, to_rows(found.values()), strict=True))
-        return labels, read, [{k: v for k, v in row.items() if v} for row in to_rows(others)]
+        return read, [{k: v for k, v in row.items() if v} for row in to_rows(others)]
 
     def _touch(self) -> None:
         with self._changed:

@@ -42,7 +42,8 @@ class LoopSettings:
       restore: Function of the present state that returns that of the last checkpoint, or the
         present one where there is none.
       skipped_batches: Batches that had been passed over before this run was resumed.
-      non_finite: What is tolerated of updates that are not finite; by default no roll-back.
+      non_finite: What is tolerated of updates that are not finite; None ends the run where a
+        roll-back would be due, without an error.
       log: Where rows of metrics go; None keeps none.
       profile: Folder for a trace of a few steps; None makes none.
       quiet: Whether nothing is printed.
@@ -162,10 +163,11 @@ def run_loop(
                 for e in (settings.log_every, settings.save_every, settings.eval_every)
             ):
                 metrics.read()
-            if metrics.monitor.should_roll_back and settings.non_finite is None:
-                print(f"{settings.name}: diverged, loss or gradient are not finite; ends at {step}")
-                break
             if metrics.monitor.should_roll_back:
+                if settings.non_finite is None:
+                    said = "diverged, loss or gradient are not finite; ends at"
+                    print(f"{settings.name}: {said} {step}")
+                    break
                 metrics.monitor.roll_back(step, skipped)
                 state, skipped = _rolled_back(state, step, skipped, settings)
                 step = int(state.step)
