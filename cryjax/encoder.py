@@ -110,10 +110,13 @@ class Encoder:
         Raises:
           UserError: The waveform is of integers, of several channels, empty or not finite.
         """
-        wave = resample(require_wave(wave), sample_rate_hz, self.spec.sample_rate_hz)
-        mel = self.logmel(wave).astype(np.float16)  # as shards store it
-        h, _, start_s = self.embed_mels([mel])
+        h, _, start_s = self.embed_mels([self.mel(wave, sample_rate_hz=sample_rate_hz)])
         return h, start_s
+
+    def mel(self, wave: np.ndarray, *, sample_rate_hz: int) -> np.ndarray:
+        """Computes a waveform's (frames, mels) log-mel, as shards hold it; raises as `embed`."""
+        wave = resample(require_wave(wave), sample_rate_hz, self.spec.sample_rate_hz)
+        return self.logmel(wave).astype(np.float16)
 
     def embed_mels(self, mels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Embeds log-mels window by window.

@@ -1,3 +1,5 @@
+import fcntl
+import functools
 import importlib
 import os
 import pathlib
@@ -25,7 +27,7 @@ if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):  # workers have their starte
     CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 HERE = pathlib.Path(__file__).parent
@@ -65,11 +67,33 @@ def recordings():
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
+def once(tmp_path_factory):
+    """Fills a folder in one of the processes that share the tests; the others wait and read it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def folder(name, fill):
+        path, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                path.mkdir()
+                fill(path)
+                done.touch()
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(once):
     """A small prepared corpus: tones and noises of twelve groups."""
+    return once("corpus", tones_and_noises) / "prepared"
+
+
+def tones_and_noises(root):
     from data_prep.main import prepare
 
-    root = tmp_path_factory.mktemp("corpus")
     rng, rows = np.random.default_rng(0), ["path,label,group"]
     for i in range(36):
         label, group = ("tone", "noise")[i % 2], f"g{i // 3}"
@@ -82,9 +106,7 @@ def prepared(tmp_path_factory):
         soundfile.write(root / f"{i}.wav", 0.3 * wave / np.abs(wave).max(), 16_000)
         rows.append(f"{i}.wav,{label},{group}")
     (root / "clips.csv").write_text("\n".join(rows) + "\n")
-    out = root / "prepared"
-    prepare("csv", str(root / "clips.csv"), str(out), split="holdout", workers=0)
-    return out
+    prepare("csv", str(root / "clips.csv"), str(root / "prepared"), split="holdout", workers=0)
 
 
 @pytest.fixture(scope="session")
@@ -118,14 +140,31 @@ def nested(flat):
 
 
 @pytest.fixture(scope="session")
-def trained(smoke, tmp_path_factory):
+def trained(smoke, once):
     """A pre-training run of four steps."""
     from configs import simclr
     from cryjax.tasks import pretrain
 
-    workdir = tmp_path_factory.mktemp("run")
-    pretrain.run(smoke(simclr), workdir)
-    return workdir
+    return once("run", lambda workdir: pretrain.run(smoke(simclr), workdir))
+
+
+@pytest.fixture(scope="session")
+def judged_by(smoke, trained, once):
+    """Workdir of an evaluation by one mode, which kept its classifier."""
+    from configs import transfer
+    from cryjax.tasks import transfer as transfer_task
+
+    def run(mode):
+        settings = smoke(transfer, checkpoint=str(trained), modes=mode, seeds=1)
+        return once(f"judged by {mode}", functools.partial(transfer_task.run, settings))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def classifier(judged_by):
+    """Folder of a linear classifier of tones and noises."""
+    return judged_by("linear") / "best" / "linear-seed0"
 
 
 @pytest.fixture

@@ -44,13 +44,17 @@ class HearModel(_module()):
         self.scene_embedding_size = self.timestamp_embedding_size = encoder.features
         self._forward = make_forward(encoder.network)
 
-    def windows_of(self, wave: np.ndarray, hop_frames: int) -> np.ndarray:
-        """Embeds (samples,) audio by windows of the encoder's length, `hop_frames` apart."""
-        mel = self.encoder.logmel(wave).astype(np.float16)  # as shards store it
-        lengths = np.array([len(mel)])
-        windows = Windows(self.encoder.meta.frames, hop_frames, "dropped")
-        frames = ArrayFrames(mel, lengths)
-        return over_windows(*self._forward, frames, np.zeros(1, int), lengths, windows)[0]
+    def windows_of(self, waves: np.ndarray, windows: Windows) -> np.ndarray:
+        """Embeds (sounds, samples) audio window by window.
+
+        Returns:
+          (sounds, windows, size) embeddings.
+        """
+        mels = [self.encoder.mel(wave, sample_rate_hz=self.sample_rate) for wave in waves]
+        lengths = np.array([len(mel) for mel in mels])
+        frames, sounds = ArrayFrames(np.concatenate(mels), lengths), np.arange(len(mels))
+        made, _ = over_windows(*self._forward, frames, sounds, lengths, windows)
+        return made.reshape(len(mels), -1, made.shape[-1])
 
 
 def load_model(model_file_path: str = "") -> HearModel:
@@ -76,9 +80,7 @@ def _like(audio: Any, array: np.ndarray) -> Any:
 
 def get_scene_embeddings(audio: Any, model: HearModel) -> Any:
     """Computes (sounds, size) embeddings of whole sounds: the mean over windows."""
-    hop = model.encoder.meta.hop_frames
-    rows = [model.windows_of(wave, hop).mean(axis=0) for wave in _sounds(audio)]
-    return _like(audio, np.stack(rows).astype(np.float32))
+    return _like(audio, model.windows_of(_sounds(audio), model.encoder.windows).mean(axis=1))
 
 
 def get_timestamp_embeddings(audio: Any, model: HearModel) -> tuple[Any, Any]:
@@ -96,7 +98,7 @@ def get_timestamp_embeddings(audio: Any, model: HearModel) -> tuple[Any, Any]:
     hop = max(1, int(STEP_MS / 1000 * spec.frames_per_s))
     half = encoder.meta.frames * spec.hop_samples // 2
     padded = np.pad(sounds, ((0, 0), (half, half)))
-    made = np.stack([model.windows_of(wave, hop) for wave in padded]).astype(np.float32)
+    made = model.windows_of(padded, Windows(encoder.meta.frames, hop, "dropped"))
     step_ms = 1000 * hop / spec.frames_per_s
     duration_ms = 1000 * sounds.shape[1] / model.sample_rate
     times = np.arange(made.shape[1], dtype=np.float32) * step_ms

@@ -5,6 +5,8 @@
 works with cross-validation by groups, with X a list of paths, or of waveforms.
 """
 
+import functools
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,12 +18,14 @@ from cryjax.deploy.classifier import load
 from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 
+TOGETHER = 200_000  # frames of recordings that are embedded together: some 25 MB
+
 
 class Embedder(TransformerMixin, BaseEstimator):
     """Embeds recordings: the mean of the representations of a recording's windows.
 
     A copy, a clone or a pickle holds the folder's name and not the weights, which are loaded when
-    they are first used.
+    they are first used; all of a process that name the same unchanged folder share them.
 
     Args:
       model: Folder of an encoder.
@@ -50,12 +54,15 @@ class Embedder(TransformerMixin, BaseEstimator):
         Raises:
           UserError: A recording cannot be read, or waveforms have no rate.
         """
-        encoder = self._encoder()
-        rows = []
+        encoder, held = self._encoder(), []
+        rows = [np.zeros((0, encoder.features), np.float32)]
         for item in X:
             wave, rate = self._wave(item)
-            rows.append(encoder.embed(wave, sample_rate_hz=rate)[0].mean(axis=0))
-        return np.stack(rows) if rows else np.zeros((0, encoder.features), np.float32)
+            held.append(encoder.mel(wave, sample_rate_hz=rate))
+            if sum(map(len, held)) > TOGETHER:
+                rows.append(_means(encoder, held))
+                held = []
+        return np.concatenate([*rows, _means(encoder, held)] if held else rows)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names the features h0, h1, ..."""
@@ -73,14 +80,10 @@ class Embedder(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_loaded"}
-
     def _encoder(self) -> Encoder:
-        kept = getattr(self, "_loaded", None)
-        if kept is None or kept[0] != self.model:
-            self._loaded = kept = (self.model, load(self.model))
-        return kept[1]
+        folder = pathlib.Path(self.model).resolve()
+        within = (folder, *folder.glob("*"))
+        return _loaded(folder, max((p.stat().st_mtime_ns for p in within if p.exists()), default=0))
 
     def _wave(self, item: Any) -> tuple[np.ndarray, int]:
         if isinstance(item, np.ndarray):
@@ -92,3 +95,16 @@ class Embedder(TransformerMixin, BaseEstimator):
         except AudioError as error:
             raise UserError(str(error)) from None
         return found.wave, found.rate_hz
+
+
+def _means(encoder: Encoder, mels: list[np.ndarray]) -> np.ndarray:
+    """Embeds recordings in common batches, which a short one alone would not fill."""
+    h, owner, _ = encoder.embed_mels(mels)
+    return np.stack([h[owner == i].mean(axis=0) for i in range(len(mels))])
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(folder: pathlib.Path, changed_ns: int) -> Encoder:
+    """Loads and compiles once what every clone of a cross-validation uses."""
+    del changed_ns  # a folder that was written to since is another one
+    return load(folder)

@@ -1,6 +1,7 @@
 """Interfaces of others: scikit-learn's transformer and HEAR's functions."""
 
 import pickle
+import shutil
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from cryjax.deploy import hear
+from cryjax.deploy import hear, sklearn
 from cryjax.deploy.sklearn import Embedder
-from cryjax.encoder import load
+from cryjax.encoder import Encoder, load
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,36 @@ UNFIT = {  # checks of scikit-learn that mean tables of numbers
 }
 
 
+def test_clones_share_the_encoder_of_a_folder_until_it_changes(trained, tmp_path):
+    """Every fold of a cross-validation loaded and compiled it anew."""
+    folder = shutil.copytree(trained, tmp_path / "run")
+    embedder = Embedder(str(folder))
+    first = embedder._encoder()
+    assert clone(embedder)._encoder() is first
+    assert pickle.loads(pickle.dumps(embedder))._encoder() is first
+    (folder / "checkpoints" / "a save under way").mkdir()  # training goes on
+    assert clone(embedder)._encoder() is not first
+
+
+def test_short_recordings_share_batches(trained, monkeypatch):
+    """Each took a batch of 64 windows of its own."""
+    waves, calls = np.random.default_rng(0).normal(size=(9, 3000)).astype(np.float32), []
+    model = hear.load_model(str(trained))
+    embedder = Embedder(str(trained), sample_rate_hz=model.sample_rate).fit([])
+    apart = np.stack([embedder.transform([wave])[0] for wave in waves])
+    embed_mels, cut = Encoder.embed_mels, hear.over_windows
+    counted = lambda do: lambda *given: (calls.append(1), do(*given))[1]  # noqa: E731
+    monkeypatch.setattr(Encoder, "embed_mels", counted(embed_mels))
+    monkeypatch.setattr(hear, "over_windows", counted(cut))
+    np.testing.assert_array_equal(embedder.transform(list(waves)), apart)
+    np.testing.assert_array_equal(hear.get_scene_embeddings(waves, model), apart)
+    assert len(calls) == 2
+    monkeypatch.setattr(sklearn, "TOGETHER", 40)  # frames: two recordings
+    np.testing.assert_array_equal(embedder.transform(list(waves)), apart)
+    assert len(calls) > 4
+    assert embedder.transform([]).shape == (0, apart.shape[1])
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # scikit-learn's, of checks that are skipped
 def test_scikit_learns_own_checks_pass(trained):
@@ -111,7 +142,7 @@ def test_hear_gives_scenes_and_evenly_spaced_times(trained):
     assert 0 < steps[0, 0] <= hear.STEP_MS
     assert times[0, 0] == 0
     assert seconds * 1000 - steps[0, 0] < times[0, -1] <= seconds * 1000
-    assert np.abs(scenes[1] - expected.mean(axis=0)).max() < 0.2 * np.abs(scenes).max() + 1e-6
+    np.testing.assert_allclose(scenes[1], expected.mean(axis=0), rtol=1e-6)
     with pytest.raises(ValueError, match=r"audio must be \(sounds, samples\)"):
         hear.get_scene_embeddings(audio[0], model)
 

@@ -10,29 +10,21 @@ import pytest
 import uvicorn
 
 import cryjax
-from configs import transfer
 from cryjax.deploy import embed
 from cryjax.serve.app import ServeSettings, make_app
-from cryjax.tasks import transfer as transfer_task
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 @pytest.fixture(scope="session")
-def classifier(smoke, trained, tmp_path_factory):
-    """Folder of a linear classifier of tones and noises."""
-    workdir = tmp_path_factory.mktemp("served")
-    settings = smoke(transfer, checkpoint=str(trained), modes="linear", seeds=1)
-    transfer_task.run(settings, workdir)
-    return workdir / "best" / "linear-seed0"
-
-
-@pytest.fixture(scope="session")
-def embedded(classifier, prepared, tmp_path_factory):
+def embedded(classifier, prepared, once):
     """Embeddings of the small corpus's recordings."""
-    out = tmp_path_factory.mktemp("embedded") / "e.parquet"
-    assert embed.main([str(classifier), str(prepared.parent), f"--out={out}", "--workers=1"]) == 0
-    return out
+
+    def fill(folder):
+        options = [f"--out={folder / 'e.parquet'}", "--workers=1"]
+        assert embed.main([str(classifier), str(prepared.parent), *options]) == 0
+
+    return once("embedded", fill) / "e.parquet"
 
 
 @contextlib.contextmanager

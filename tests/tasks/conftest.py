@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 
 from configs import transfer
@@ -5,14 +7,12 @@ from cryjax.tasks import transfer as transfer_task
 
 
 @pytest.fixture(scope="session")
-def evaluated(smoke, trained, tmp_path_factory):
+def evaluated(smoke, trained, once):
     """An evaluation of the trained encoder: its workdir and settings."""
-    workdir = tmp_path_factory.mktemp("evaluated")
     settings = smoke(
         transfer,
         checkpoint=str(trained),
         seeds=2,
         modes="majority,mel_statistics,knn,random_knn,linear,linear_bn,finetune",
     )
-    transfer_task.run(settings, workdir)
-    return workdir, settings
+    return once("evaluated", functools.partial(transfer_task.run, settings)), settings

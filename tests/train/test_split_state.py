@@ -50,12 +50,12 @@ def updated(objective, model, steps=2):
     """Takes some steps on eight devices, `model` of which share a state."""
     tx = optax.adamw(1e-3, eps=1e-3)
     graphdef, state = create(objective, tx)
-    mesh = meshes.data_mesh(16, model)
+    mesh = meshes.data_mesh(8, model)
     assert dict(mesh.shape) == {"data": 8 // model, "model": model}
     state = meshes.shard_state(state, mesh)
     shardings = jax.tree.map(lambda x: x.sharding, state)
     step = make_step(graphdef, tx, mesh=mesh)
-    mel = np.random.default_rng(0).normal(size=(16, 2, 32, 32)).astype(np.float16)
+    mel = np.random.default_rng(0).normal(size=(8, 2, 32, 32)).astype(np.float16)
     metrics = {}
     for _ in range(steps):
         rows = meshes.shard_batch({"mel": mel}, mesh)
