@@ -185,6 +185,7 @@ def test_equal_keys_give_equal_views_and_views_differ():
     assert (same[:, 0] != same[:, 1]).any()
 
 
+@pytest.mark.slow
 def test_strength_zero_is_the_identity():
     mel, background = views()
     calm = build(

@@ -202,6 +202,7 @@ def test_parts_together_are_the_whole(trained, sources, tmp_path):
     assert len(whole) == 36
 
 
+@pytest.mark.slow
 def test_machines_that_share_a_disk_leave_each_others_part(trained, sources, tmp_path):
     """All wrote one file, and the first to end removed what the others had under way."""
     three = [str(sources / f"{i}.wav") for i in range(3)]

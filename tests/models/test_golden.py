@@ -38,6 +38,7 @@ def test_vgg_with_its_released_weights(golden):
             np.testing.assert_allclose(x[0], want, rtol=1e-3, atol=1e-3 * np.abs(want).max())
 
 
+@pytest.mark.slow
 def test_resnet18_equals_the_original_arithmetic(golden):
     g = golden("uclser_resnet18")
     encoder = ResNet18(96, rngs=nnx.Rngs(0))

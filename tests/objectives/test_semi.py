@@ -22,7 +22,7 @@ from cryjax.train.state import create, make_step
 from cryjax.types import Buffer
 
 FRAMES, MELS, LABELLED = 16, 16, 6
-LONGER = ("autoencoder", "pseudo_label", "mean_teacher")
+LONGER = ("autoencoder", "pi_model", "pseudo_label", "mean_teacher")
 METHODS = [pytest.param(n, marks=pytest.mark.slow if n in LONGER else ()) for n in SEMI_SUPERVISED]
 
 

@@ -336,6 +336,7 @@ def test_verification_tells_babies_apart(smoke, babies, tmp_path):
         verify_task.run(others, tmp_path / "others")
 
 
+@pytest.mark.slow
 def test_a_random_encoder_starts_at_the_loss_of_guessing(smoke):
     """Its head was scaled by statistics that training replaces: losses began at 18,000."""
     mode = "random_linear_bn"
