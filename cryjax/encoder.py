@@ -118,18 +118,21 @@ class Encoder:
         wave = resample(require_wave(wave), sample_rate_hz, self.spec.sample_rate_hz)
         return self.logmel(wave).astype(np.float16)
 
-    def embed_mels(self, mels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def embed_mels(
+        self, mels: Sequence[np.ndarray], windows: Windows | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Embeds log-mels window by window.
 
         Args:
           mels: (frames, mels) log-mels of recordings.
+          windows: How they are cut; None is as the encoder's evaluations do.
 
         Returns:
           (windows, features) float32 representations, (windows,) the position of each window's
           recording, and (windows,) its start there in seconds.
         """
         lengths = np.array([len(mel) for mel in mels])
-        frames, windows = ArrayFrames(np.concatenate(mels), lengths), self.windows
+        frames, windows = ArrayFrames(np.concatenate(mels), lengths), windows or self.windows
         h, owner = over_windows(*self._forward, frames, np.arange(len(mels)), lengths, windows)
         starts = np.concatenate([part.starts for part in cut(lengths, windows)])
         return h, owner, starts / (self.spec.frames_per_s or np.inf)

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from cryjax.audio.decode import require_wave
-from cryjax.data.cache import ArrayFrames
 from cryjax.data.windows import Windows
 from cryjax.deploy.classifier import load
-from cryjax.encoder import Encoder, make_forward, over_windows
+from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 
 STEP_MS = 50.0  # between timestamps, or less
@@ -42,7 +41,6 @@ class HearModel(_module()):
         self.encoder = encoder
         self.sample_rate = encoder.spec.sample_rate_hz
         self.scene_embedding_size = self.timestamp_embedding_size = encoder.features
-        self._forward = make_forward(encoder.network)
 
     def windows_of(self, waves: np.ndarray, windows: Windows) -> np.ndarray:
         """Embeds (sounds, samples) audio window by window.
@@ -51,10 +49,8 @@ class HearModel(_module()):
           (sounds, windows, size) embeddings.
         """
         mels = [self.encoder.mel(wave, sample_rate_hz=self.sample_rate) for wave in waves]
-        lengths = np.array([len(mel) for mel in mels])
-        frames, sounds = ArrayFrames(np.concatenate(mels), lengths), np.arange(len(mels))
-        made, _ = over_windows(*self._forward, frames, sounds, lengths, windows)
-        return made.reshape(len(mels), -1, made.shape[-1])
+        h, _, _ = self.encoder.embed_mels(mels, windows)
+        return h.reshape(len(mels), -1, h.shape[-1])
 
 
 def load_model(model_file_path: str = "") -> HearModel:

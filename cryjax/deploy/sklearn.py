@@ -17,6 +17,7 @@ from cryjax.audio import AudioError, read
 from cryjax.deploy.classifier import load
 from cryjax.encoder import Encoder
 from cryjax.errors import UserError
+from cryjax.evaluate.scoring import average_over
 
 TOGETHER = 200_000  # frames of recordings that are embedded together: some 25 MB
 
@@ -54,14 +55,15 @@ class Embedder(TransformerMixin, BaseEstimator):
         Raises:
           UserError: A recording cannot be read, or waveforms have no rate.
         """
-        encoder, held = self._encoder(), []
+        encoder, held, frames = self._encoder(), [], 0
         rows = [np.zeros((0, encoder.features), np.float32)]
         for item in X:
             wave, rate = self._wave(item)
             held.append(encoder.mel(wave, sample_rate_hz=rate))
-            if sum(map(len, held)) > TOGETHER:
+            frames += len(held[-1])
+            if frames > TOGETHER:
                 rows.append(_means(encoder, held))
-                held = []
+                held, frames = [], 0
         return np.concatenate([*rows, _means(encoder, held)] if held else rows)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -100,7 +102,7 @@ class Embedder(TransformerMixin, BaseEstimator):
 def _means(encoder: Encoder, mels: list[np.ndarray]) -> np.ndarray:
     """Embeds recordings in common batches, which a short one alone would not fill."""
     h, owner, _ = encoder.embed_mels(mels)
-    return np.stack([h[owner == i].mean(axis=0) for i in range(len(mels))])
+    return average_over(h, owner, len(mels)).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=2)
