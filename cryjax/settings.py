@@ -129,6 +129,28 @@ def identity(settings: Any) -> dict[str, Any]:
     return values
 
 
+def unlike_defaults(settings: Any, default: Any = None) -> dict[str, Any]:
+    """Returns the part of `identity` that differs from the defaults, with the kind of each part.
+
+    A setting that a later version adds is not in it until it is given, so what is named after it
+    keeps its name.
+
+    Args:
+      settings: Settings that can be made without arguments.
+      default: What they are compared with; of another kind or None: what their kind starts from.
+    """
+    default = default if type(default) is type(settings) else type(settings)()
+    values = {}
+    for field in dataclasses.fields(settings):
+        value, usual = getattr(settings, field.name), getattr(default, field.name)
+        if field.metadata.get(FREE) or value == usual:
+            continue
+        deeper = dataclasses.is_dataclass(value)
+        kind, plain = type(value).__name__, _converter.unstructure(value)
+        values[field.name] = [kind, unlike_defaults(value, usual)] if deeper else plain
+    return values
+
+
 def differences(old: Any, new: Any, path: str = "config") -> list[str]:
     """Lists where two nested plain values differ, with full names and both values."""
     if isinstance(old, dict) and isinstance(new, dict):

@@ -12,7 +12,7 @@ from cryjax.data.parts import folds_of
 from cryjax.errors import UserError
 from cryjax.evaluate.task import EvaluationData
 from cryjax.pretraining import PretrainSettings
-from cryjax.settings import from_dict, identity, merged
+from cryjax.settings import from_dict, merged, unlike_defaults
 from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
 from cryjax.train.log import load_metrics
 
@@ -116,7 +116,7 @@ def _place(settings: StudySettings, pretrain: PretrainSettings | None) -> pathli
         return runs / RANDOM
     folders = [pathlib.Path(path).name for path in pretrain.data.folders]
     start = pathlib.Path(pretrain.init).name if pretrain.init else None
-    decisive = json.dumps([identity(pretrain), folders, start], sort_keys=True)
+    decisive = json.dumps([unlike_defaults(pretrain), folders, start], sort_keys=True)
     digest = hashlib.sha256(decisive.encode()).hexdigest()[:10]
     return runs / f"{pretrain.objective.name}-{'+'.join(folders)}-{digest}"
 

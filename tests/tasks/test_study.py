@@ -22,14 +22,16 @@ from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.task import EvaluationSettings, open_tasks
 from cryjax.evaluate.training import ProbeSettings
 from cryjax.main import with_corpora
+from cryjax.objectives.slicer import SLICERSettings
 from cryjax.pretraining import PretrainSettings
-from cryjax.settings import changed, from_dict, identity, merged
+from cryjax.settings import changed, from_dict, identity, merged, unlike_defaults
 from cryjax.spec import preset
 from cryjax.studies import evaluation
 from cryjax.studies.evaluation import Choices, columns_of
 from cryjax.studies.parts import minutes_of, parts_of, pretraining_of
 from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
 from cryjax.tasks import study
+from cryjax.train.optim import OptimSettings
 from data_prep import CORPORA
 
 
@@ -95,6 +97,25 @@ def test_seeds_come_first_and_an_encoder_may_start_from_another(settings):
         parts_of(dataclasses.replace(more, only=("adapted", "SimCLR")))
     with pytest.raises(ValueError, match="config.home: no elsewhere; there are triggers"):
         dataclasses.replace(more, home="elsewhere")
+
+
+def test_a_setting_that_a_later_version_adds_leaves_the_names_of_folders(settings):
+    part = parts_of(settings)[1].pretrain
+    assert part is not None
+    part = changed(part, {"optim": {"learning_rate": 0.02}})
+    fields = [(f.name, f.type, f) for f in dataclasses.fields(OptimSettings)]
+    later = dataclasses.make_dataclass(
+        "OptimSettings", [*fields, ("added", int, dataclasses.field(default=3))], frozen=True
+    )
+    default = dataclasses.make_dataclass("Run", [("optim", later, later())], frozen=True)
+    before = {"optim": unlike_defaults(part)["optim"]}
+    now = default(optim=later(**vars(part.optim)))
+    assert "added" in identity(now)["optim"]
+    assert unlike_defaults(now) == before
+    given = default(optim=later(**vars(part.optim), added=4))
+    assert unlike_defaults(given)["optim"][1] == before["optim"][1] | {"added": 4}
+    other = dataclasses.replace(part, objective=SLICERSettings())
+    assert unlike_defaults(other)["objective"] == ["SLICERSettings", {}]
 
 
 def test_what_a_study_pre_trains_on_holds_nothing_that_it_tests_on(settings):
