@@ -145,9 +145,10 @@ def unlike_defaults(settings: Any, default: Any = None) -> dict[str, Any]:
         value, usual = getattr(settings, field.name), getattr(default, field.name)
         if field.metadata.get(FREE) or value == usual:
             continue
-        deeper = dataclasses.is_dataclass(value)
-        kind, plain = type(value).__name__, _converter.unstructure(value)
-        values[field.name] = [kind, unlike_defaults(value, usual)] if deeper else plain
+        if not dataclasses.is_dataclass(value):
+            values[field.name] = _converter.unstructure(value)
+        elif (deeper := unlike_defaults(value, usual)) or type(value) is not type(usual):
+            values[field.name] = [type(value).__name__, deeper]
     return values
 
 

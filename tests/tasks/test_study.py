@@ -114,6 +114,8 @@ def test_a_setting_that_a_later_version_adds_leaves_the_names_of_folders(setting
     assert unlike_defaults(now) == before
     given = default(optim=later(**vars(part.optim), added=4))
     assert unlike_defaults(given)["optim"][1] == before["optim"][1] | {"added": 4}
+    elsewhere = dataclasses.replace(part, data=dataclasses.replace(part.data, dirs=("other",)))
+    assert unlike_defaults(elsewhere) == unlike_defaults(part)
     other = dataclasses.replace(part, objective=SLICERSettings())
     assert unlike_defaults(other)["objective"] == ["SLICERSettings", {}]
 
