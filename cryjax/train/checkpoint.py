@@ -28,8 +28,6 @@ from cryjax.train.variables import shapes_of
 from cryjax.train.workdir import require_same_settings
 
 FOLDER = "checkpoints"
-
-
 MODEL = ("encoder", "projector")  # what outlives training
 
 
@@ -41,6 +39,11 @@ def _parts(state: TrainState) -> tuple[dict, dict]:
     )
     others = {"step": state.step, "opt_state": state.opt_state, "params": params, "rest": rest}
     return merge_trees(*both), others
+
+
+def _one_copy(x: jax.Array) -> jax.Array:
+    """Takes one device's copy of what all hold, whose parts would each be a program of Orbax's."""
+    return x.addressable_data(0) if x.is_fully_replicated and jax.process_count() == 1 else x
 
 
 def _pick(like: Any, tree: Any) -> Any:
@@ -140,7 +143,7 @@ class Checkpointer:
         Raises:
           StorageError: This checkpoint or the one before could not be written.
         """
-        model, others = _parts(state)
+        model, others = jax.tree.map(_one_copy, _parts(state))
         meta = dataclasses.replace(
             self.meta,
             step=step,
@@ -177,10 +180,7 @@ class Checkpointer:
         return 0 if self.latest is None else _load_meta(self._root, self.latest).skipped_batches
 
     def restore(self, state: TrainState) -> TrainState:
-        """Reads the latest step into the shapes, types and shardings of `state`.
-
-        Returns the state as it is where there is no checkpoint yet.
-        """
+        """Reads the latest step, where there is one, as the shapes and shardings of `state`."""
         self._manager.wait_until_finished()
         step = self.latest
         if step is None:

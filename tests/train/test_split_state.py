@@ -1,5 +1,6 @@
 """A training state that is split over devices: the same updates, less memory, any checkpoint."""
 
+import dataclasses
 import math
 import shutil
 
@@ -25,6 +26,7 @@ from cryjax.objectives.slicer import SLICERSettings
 from cryjax.settings import changed
 from cryjax.tasks import pretrain
 from cryjax.train import mesh as meshes
+from cryjax.train.checkpoint import Checkpointer, load_meta
 from cryjax.train.state import create, make_step
 
 HEAD = ProjectorSettings(hidden=64, dim=32)
@@ -95,6 +97,28 @@ def test_a_run_continues_on_another_mesh(smoke, tmp_path, capsys):
     both = [nnx.state(load(tmp_path / name).module) for name in ("whole", "split")]
     for a, b in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_save_compiles_nothing(trained, tmp_path):
+    """The first one took 10 s of eight devices, for a program to cut each shape of array."""
+    _, state = create(simclr_on_cnn14(), optax.adamw(1e-3))
+    state = meshes.replicate(state, meshes.data_mesh(8))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(seconds) if "backend_compile" in event else None
+    )
+    jax.jit(lambda x: x + 1)(jnp.arange(17))
+    assert compiled
+    compiled.clear()
+    keeper = Checkpointer(tmp_path, dataclasses.replace(load_meta(trained), config={}))
+    keeper.save(1, state, {})
+    jax.monitoring.clear_event_listeners()
+    assert not compiled
+    restored = keeper.restore(jax.tree.map(jnp.zeros_like, state))
+    keeper.close()
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(restored), strict=True):
+        assert a.sharding.is_equivalent_to(b.sharding, a.ndim)
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
 @pytest.mark.parametrize("model", [2, 4])
