@@ -119,6 +119,16 @@ def test_importing_cryjax_imports_no_jax_until_a_name_is_used():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_commands_start_without_scikit_learn():
+    """Its import takes a second of three, and it is used at the end of an evaluation alone."""
+    code = (
+        "import sys; from cryjax.deploy import embed, predict, search; from cryjax.serve import app;"
+        "from cryjax.tasks import transfer; "
+        "assert not {'sklearn', 'scipy.stats', 'scipy.optimize'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_no_file_grows_past_300_lines_and_tasks_stay_small():
     for file in files("cryjax", "configs", "data_prep", "benchmarks", "faults"):
         assert len(file.read_text().splitlines()) <= 300, file

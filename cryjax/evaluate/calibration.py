@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from cryjax.evaluate.operating_points import require_apart
 from cryjax.evaluate.scoring import Scored, softmax
@@ -103,6 +102,8 @@ def fit_recalibration(val: Scored) -> Recalibration:
     of few validation recordings move little, and probabilities of a validation part that is
     separated without an error are not driven to 0 and 1. The temperature lies between 0.05 and 20.
     """
+    from scipy.optimize import minimize
+
     log_p = np.log(np.maximum(val.scores, TINY))
     n, classes = log_p.shape
     target = val.labels[:, None] == np.arange(classes)

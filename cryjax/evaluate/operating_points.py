@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import roc_curve
 
 from cryjax.errors import UserError
 from cryjax.evaluate.scoring import Scored
@@ -55,6 +54,8 @@ def choose_threshold(
     Raises:
       UserError: Validation lacks positives or negatives, or a score is not finite.
     """
+    from sklearn.metrics import roc_curve
+
     score, truth = val.scores[:, positive], val.labels == positive
     if truth.all() or not truth.any() or not val.finite:
         raise UserError("a threshold needs positives and negatives in the validation part")
@@ -140,6 +141,8 @@ def equal_error_rate(score: np.ndarray, same: np.ndarray) -> tuple[float, float]
       The rate, interpolated linearly between the two steps around the crossing, and the threshold
       there.
     """
+    from sklearn.metrics import roc_curve
+
     if same.all() or not same.any():
         raise UserError("an equal error rate needs pairs of both kinds")
     accepted, recognised, cuts = roc_curve(same, score, drop_intermediate=False)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from sklearn.decomposition import PCA
 
 from cryjax.data.manifest import Clip, load_manifest, save_rows, to_rows
 from cryjax.deploy.search import nearest
@@ -77,6 +76,8 @@ class Explorer:
 
         Files are named, and numbered by the folder that they lie in.
         """
+        from sklearn.decomposition import PCA
+
         flat = PCA(2).fit_transform(self._h) if len(self._h) > 2 else np.zeros((len(self._h), 2))
         low, high = flat.min(axis=0), flat.max(axis=0)
         flat = (flat - low) / np.maximum(high - low, 1e-12)

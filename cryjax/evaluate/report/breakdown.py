@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn import metrics as sk
 
 from cryjax.data.corpus import Corpus
 from cryjax.evaluate.estimates import difference, estimate
@@ -72,6 +71,8 @@ def subgroups(
 
 def per_class(shown: Outcome, classes: Sequence[str]) -> list[Table]:
     """Lists precision, recall, F1 and support of one run, as scikit-learn's report."""
+    from sklearn import metrics as sk
+
     nothing: Any = 0  # the stubs of scikit-learn know texts alone
     report: Any = sk.classification_report(
         shown.test.labels,

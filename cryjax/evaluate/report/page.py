@@ -12,7 +12,6 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from cryjax.data.leaks import OK
 from cryjax.encoder import Encoder
@@ -178,6 +177,8 @@ def _named(name: str, parts: ReportParts) -> str:
 def _map(parts: ReportParts) -> str:
     """Draws the test recordings' mean embeddings, with class, group and file at the pointer."""
     task = parts.tasks[-1]
+    from sklearn.decomposition import PCA
+
     corpus, rows = task.corpus, task.split.test
     mean = parts.embeddings.means(len(rows))
     flat = PCA(2).fit_transform(mean) if len(mean) > 2 else np.zeros((len(mean), 2))

@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from sklearn.metrics import roc_curve
 
 from cryjax.audio.logmel import band_centres_hz
 from cryjax.data.corpus import Corpus
@@ -197,6 +196,8 @@ def roc(scored: Scored, classes: Sequence[str]) -> Any:
 
     More than MOST_NAMED classes are drawn alike, with the median of their areas in the legend.
     """
+    from sklearn.metrics import roc_curve
+
     many, areas = len(classes) > MOST_NAMED, []
     figure, axis = plt.subplots(figsize=(4.5, 4.5))
     for c in [1] if len(classes) == 2 else range(len(classes)):
