@@ -122,8 +122,8 @@ def test_importing_cryjax_imports_no_jax_until_a_name_is_used():
 def test_commands_start_without_scikit_learn():
     """Its import takes a second of three, and it is used at the end of an evaluation alone."""
     code = (
-        "import sys; from cryjax.deploy import embed, predict, search; from cryjax.serve import app;"
-        "from cryjax.tasks import transfer; "
+        "import sys; from cryjax.deploy import embed, predict, search; from cryjax.serve import app"
+        "; from cryjax.tasks import transfer; "
         "assert not {'sklearn', 'scipy.stats', 'scipy.optimize'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
