@@ -22,11 +22,6 @@ jax.config.update("jax_num_cpu_devices", 8)
 # does `.ci/run` with its newer Python
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
-    if jax.__version_info__ < (0, 12):  # where another compiler of small programs is a third faster
-        flags = os.environ["XLA_FLAGS"]
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
-        jax.devices()  # reads them
-        os.environ["XLA_FLAGS"] = flags
 # the same small programs are compiled again and again: keep them while the tests run
 if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):  # workers have their starter's
     CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")
