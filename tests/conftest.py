@@ -32,7 +32,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 HERE = pathlib.Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
-LONG = {"test_practical.py", "test_docs.py", "test_first_hour.py", "test_wheel.py"}
+LONG = {
+    "test_demo.py",
+    "test_practical.py",
+    "test_docs.py",
+    "test_first_hour.py",
+    "test_wheel.py",
+}
 
 
 def pytest_collection_modifyitems(items):
