@@ -104,9 +104,12 @@ def test_a_save_compiles_nothing(trained, tmp_path):
     _, state = create(simclr_on_cnn14(), optax.adamw(1e-3))
     state = meshes.replicate(state, meshes.data_mesh(8))
     compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, seconds, **_: compiled.append(seconds) if "backend_compile" in event else None
-    )
+
+    def listener(event, duration_secs, **kwargs):
+        if "backend_compile" in event:
+            compiled.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listener)
     jax.jit(lambda x: x + 1)(jnp.arange(17))
     assert compiled
     compiled.clear()

@@ -176,9 +176,9 @@ def _named(name: str, parts: ReportParts) -> str:
 
 def _map(parts: ReportParts) -> str:
     """Draws the test recordings' mean embeddings, with class, group and file at the pointer."""
-    task = parts.tasks[-1]
     from sklearn.decomposition import PCA
 
+    task = parts.tasks[-1]
     corpus, rows = task.corpus, task.split.test
     mean = parts.embeddings.means(len(rows))
     flat = PCA(2).fit_transform(mean) if len(mean) > 2 else np.zeros((len(mean), 2))
