@@ -43,7 +43,7 @@ LONG = {
 
 def pytest_collection_modifyitems(items):
     """Starts what takes minutes first: at the end one process would wait for the other."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: (item.path.name not in LONG, "slow" not in item.keywords))
 
 
 @pytest.fixture(scope="session")
