@@ -100,7 +100,7 @@ def test_a_run_continues_on_another_mesh(smoke, tmp_path, capsys):
 
 
 def test_a_save_compiles_nothing(trained, tmp_path):
-    """The first one took 10 s of eight devices, for a program to cut each shape of array."""
+    """The first one waited for a program to cut each shape of array into eight parts."""
     _, state = create(simclr_on_cnn14(), optax.adamw(1e-3))
     state = meshes.replicate(state, meshes.data_mesh(8))
     compiled = []
