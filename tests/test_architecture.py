@@ -110,13 +110,17 @@ def test_every_room_and_folder_has_its_rule():
     assert tracked == set(FOLDERS)
 
 
+def run_afresh(code):
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_importing_cryjax_imports_no_jax_until_a_name_is_used():
     code = (
         "import cryjax, sys; assert 'jax' not in sys.modules; cryjax.FeatureSpec; "
         "assert 'jax' not in sys.modules; assert callable(cryjax.nt_xent); "
         "assert 'jax' in sys.modules; [getattr(cryjax, name) for name in dir(cryjax)]"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    run_afresh(code)
 
 
 def test_commands_start_without_scikit_learn():
@@ -126,7 +130,7 @@ def test_commands_start_without_scikit_learn():
         "; from cryjax.tasks import transfer; "
         "assert not {'sklearn', 'scipy.stats', 'scipy.optimize'} & sys.modules.keys()"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    run_afresh(code)
 
 
 def test_no_file_grows_past_300_lines_and_tasks_stay_small():

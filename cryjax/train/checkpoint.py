@@ -124,7 +124,6 @@ class Checkpointer:
                 async_options=_with_sums(self._root),
             ),
         )
-
         if self.latest is not None:
             before = _load_meta(self._root, self.latest).config
             require_same_settings(workdir, before, meta.config, growing=("steps",))
@@ -144,12 +143,9 @@ class Checkpointer:
           StorageError: This checkpoint or the one before could not be written.
         """
         model, others = jax.tree.map(_one_copy, _parts(state))
+        parts = tuple(sorted(model))
         meta = dataclasses.replace(
-            self.meta,
-            step=step,
-            scores=scores,
-            skipped_batches=skipped_batches,
-            parts=tuple(sorted(model)),
+            self.meta, step=step, scores=scores, skipped_batches=skipped_batches, parts=parts
         )
         with _explained(self._root):
             self._manager.save(
@@ -180,10 +176,12 @@ class Checkpointer:
         return 0 if self.latest is None else _load_meta(self._root, self.latest).skipped_batches
 
     def restore(self, state: TrainState) -> TrainState:
-        """Reads the latest step, where there is one, as the shapes and shardings of `state`."""
+        """Reads the latest step into the shapes, types and shardings of `state`.
+
+        Returns the state as it is where there is no checkpoint yet.
+        """
         self._manager.wait_until_finished()
-        step = self.latest
-        if step is None:
+        if (step := self.latest) is None:
             return state
         model, others = (_abstract(part) for part in _parts(state))
         restored = self._manager.restore(

@@ -131,7 +131,7 @@ def test_memory_of_nt_xent_grows_with_the_batch_not_its_square(monkeypatch):
 def test_nt_xent_names_the_bad_value(views):
     with pytest.raises(ValueError, match=r"temperature must be positive, got 0"):
         losses.nt_xent(*map(jnp.asarray, views), temperature=0)
-    with pytest.raises((TypeError, ValueError)):  # array types', else jax's
+    with pytest.raises(TypeError):
         losses.nt_xent(jnp.ones((4, 3)), jnp.ones((5, 3)), temperature=0.1)
 
 
