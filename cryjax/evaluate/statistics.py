@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from cryjax.evaluate.scoring import Scored
 
-FEW = 64  # positives up to which an AUC compares them one by one
+FEW = 64  # positives of a class up to which an AUC compares them one by one, so many at once
 AT_ONCE = 256  # weightings that an AUC sorts together
 Statistic = Callable[[Scored, np.ndarray], dict[str, np.ndarray]]
 Intervals = dict[str, tuple[float, float]]
@@ -66,29 +66,40 @@ def weighted_confusion(scored: Scored, weights: np.ndarray) -> np.ndarray:
 
 
 def _weighted_auc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Computes the AUC, binary or macro one-versus-rest over the classes in each weighting."""
-    classes = [1] if scores.shape[1] == 2 else np.unique(labels)
-    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    """Computes the AUC, binary or macro one-versus-rest over the classes in each weighting.
+
+    Of each class it is the weighted Mann-Whitney statistic; ties count half.
+    """
+    n = scores.shape[1]
+    above = _sums(weights, labels, n)
+    below = above @ (1 - np.eye(n))  # exactly zero where all others are
+    classes = [1] if n == 2 else np.unique(labels)
+    few = np.bincount(labels, minlength=n) <= FEW
+    won = _won_one_by_one(scores, labels, weights, np.isin(labels, classes) & few[labels])
     for c in classes:
-        one = _one_auc(scores[:, c], labels == c, weights)
-        total, count = total + np.nan_to_num(one), count + np.isfinite(one)
+        if not few[c]:
+            won[:, c] = _won_in_order(scores[:, c], labels == c, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total / count
+        areas = np.where(above * below > 0, won / (above * below), np.nan)[:, classes]
+        return np.nansum(areas, axis=1) / np.isfinite(areas).sum(axis=1)
 
 
-def _one_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Computes the weighted Mann-Whitney statistic; ties count half, NaN where a side is empty."""
-    above, below = weights @ positive, weights @ ~positive
-    won = _won_one_by_one if positive.sum() <= FEW else _won_in_order
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(above * below > 0, won(score, positive, weights) / (above * below), np.nan)
+def _won_one_by_one(
+    scores: np.ndarray, labels: np.ndarray, weights: np.ndarray, positive: np.ndarray
+) -> np.ndarray:
+    """Adds up, by class, the pairs that the chosen rows win against rows of other classes.
 
-
-def _won_one_by_one(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Adds up the pairs that positives win, by a matrix product: fast for few positives."""
-    mine, others = score[positive], score[:, None]
-    lower = ((others < mine) + 0.5 * (others == mine)) * ~positive[:, None]
-    return ((weights @ lower) * weights[:, positive]).sum(axis=1)
+    By matrix products over rows of several classes at once: fast where a class has few rows.
+    """
+    n = scores.shape[1]
+    won, rows = np.zeros((len(weights), n)), np.flatnonzero(positive)
+    for at in range(0, len(rows), FEW):
+        part = rows[at : at + FEW]
+        column = labels[part]
+        mine, others = scores[part, column], scores[:, column]
+        lower = ((others < mine) + 0.5 * (others == mine)) * (labels[:, None] != column)
+        won += _sums((weights @ lower) * weights[:, part], column, n)
+    return won
 
 
 def _won_in_order(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
