@@ -6,10 +6,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cryjax.errors import UserError
+from cryjax.models.initializers import XAVIER
 from cryjax.models.layers import ConvNorm, Dropout, batch_norm, linear
 from cryjax.types import Mel
-
-XAVIER = nnx.initializers.xavier_uniform()
 
 
 class CNN14(nnx.Module):

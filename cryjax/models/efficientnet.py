@@ -4,10 +4,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cryjax.models.compute import rematerialised
+from cryjax.models.initializers import KAIMING
 from cryjax.models.layers import Map, NewMap
 from cryjax.types import Mel
 
-KERNEL_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 # expansion, kernel, stride, channels, repeats
 STAGES = (
     (1, 3, 1, 16, 1),
@@ -37,7 +37,7 @@ def _conv(
         strides=stride,
         feature_group_count=groups,
         use_bias=use_bias,
-        kernel_init=KERNEL_INIT,
+        kernel_init=KAIMING,
         rngs=rngs,
     )
 

@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cryjax.errors import UserError
+from cryjax.models.initializers import XAVIER, draw
 from cryjax.models.layers import batch_norm, linear
 from cryjax.types import Constant
 
@@ -117,8 +118,7 @@ class CosineClassifier(nnx.Module):
     """
 
     def __init__(self, features: int, classes: int, *, rngs: nnx.Rngs):
-        init = nnx.initializers.xavier_uniform()
-        self.kernel = nnx.Param(init(rngs.params(), (features, classes)))
+        self.kernel = nnx.Param(XAVIER(rngs.params(), (features, classes)))
 
     def __call__(self, h: Features) -> Float[Array, "batch classes"]:
         """Scores every class in [-1, 1], whatever the scale of the representation."""
@@ -131,7 +131,7 @@ class Similarity(nnx.Module):
 
     def __init__(self, dim: int, *, rngs: nnx.Rngs):
         self.norm = nnx.LayerNorm(dim, epsilon=1e-3, rngs=rngs)
-        self.kernel = nnx.Param(0.05 * rngs.params.normal((dim, dim)))
+        self.kernel = nnx.Param(draw("normal", rngs.params(), (dim, dim), 0.05))
 
     def __call__(
         self, anchor: Float[Array, "batch dim"], positive: Float[Array, "batch dim"]

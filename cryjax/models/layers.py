@@ -10,23 +10,11 @@ from jaxtyping import Array, Float
 from cryjax.errors import UserError
 from cryjax.models.compute import rematerialised
 from cryjax.models.convolution import convolve
+from cryjax.models.initializers import TORCH, torch_bias
 from cryjax.types import Buffer
 
 Map = Float[Array, "batch time mel channel"]
 NewMap = Float[Array, "batch new_time new_mel new_channel"]
-
-# torch's default: U(+-1/sqrt(fan_in)); and Kaiming normal by fan-out, as torchvision's ResNets
-TORCH_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-KAIMING_INIT = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-def _bias(n_in: int) -> Any:
-    """Makes torch's default initialiser of a bias, U(+-1/sqrt(fan_in))."""
-
-    def init(key, shape, dtype=jnp.float32, **_):
-        return jax.random.uniform(key, shape, dtype, -(n_in**-0.5), n_in**-0.5)
-
-    return init
 
 
 class Conv(nnx.Module):
@@ -49,14 +37,14 @@ class Conv(nnx.Module):
         *,
         kernel: int = 3,
         stride: int = 1,
-        init=TORCH_INIT,
+        init=TORCH,
         use_bias: bool = False,
         rngs: nnx.Rngs,
     ):
         self.kernel = nnx.Param(init(rngs.params(), (kernel, kernel, n_in, n_out)))
         self.bias = nnx.data(None)
         if use_bias:
-            self.bias = nnx.Param(_bias(kernel**2 * n_in)(rngs.params(), (n_out,)))
+            self.bias = nnx.Param(torch_bias(kernel**2 * n_in)(rngs.params(), (n_out,)))
         self.stride, self.dtype = stride, jnp.float32
 
     def __call__(self, x: Map) -> NewMap:
@@ -82,7 +70,7 @@ class ConvNorm(nnx.Module):
         kernel: int = 3,
         stride: int = 1,
         relu: bool = True,
-        init=TORCH_INIT,
+        init=TORCH,
         use_bias: bool = False,
         rngs: nnx.Rngs,
     ):
@@ -102,7 +90,7 @@ class ConvNorm(nnx.Module):
 def linear(n_in: int, n_out: int, *, use_bias: bool = True, rngs: nnx.Rngs) -> nnx.Linear:
     """Makes a dense layer with torch's default initialisation of weight and bias."""
     return nnx.Linear(
-        n_in, n_out, use_bias=use_bias, kernel_init=TORCH_INIT, bias_init=_bias(n_in), rngs=rngs
+        n_in, n_out, use_bias=use_bias, kernel_init=TORCH, bias_init=torch_bias(n_in), rngs=rngs
     )
 
 

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from cryjax.models.initializers import draw
+
 Sequence = Float[Array, "batch time features"]
 
 
@@ -23,14 +25,12 @@ class GRU(nnx.Module):
 
     def __init__(self, n_in: int, features: int, *, reverse: bool = False, rngs: nnx.Rngs):
         self.features, self.reverse = features, reverse
-        bound = features**-0.5
 
-        def draw(*shape: int) -> nnx.Param:
-            drawn = jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
-            return nnx.Param(drawn)
+        def weights(*shape: int) -> nnx.Param:
+            return nnx.Param(draw("uniform", rngs.params(), shape, features**-0.5))
 
-        self.w_in, self.w_state = draw(n_in, 3 * features), draw(features, 3 * features)
-        self.b_in, self.b_state = draw(3 * features), draw(3 * features)
+        self.w_in, self.w_state = weights(n_in, 3 * features), weights(features, 3 * features)
+        self.b_in, self.b_state = weights(3 * features), weights(3 * features)
 
     def __call__(self, x: Sequence) -> Float[Array, "batch time state"]:
         """Returns the state after every step, (batch, time, state)."""

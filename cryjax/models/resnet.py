@@ -4,7 +4,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cryjax.models.compute import rematerialised
-from cryjax.models.layers import KAIMING_INIT, ConvNorm, Map, NewMap, max_pool
+from cryjax.models.initializers import KAIMING
+from cryjax.models.layers import ConvNorm, Map, NewMap, max_pool
 from cryjax.types import Mel
 
 
@@ -12,12 +13,12 @@ class BasicBlock(nnx.Module):
     """Two 3x3 convolutions with a shortcut, projected where the shape changes."""
 
     def __init__(self, n_in: int, n_out: int, *, stride: int, rngs: nnx.Rngs):
-        self.conv1 = ConvNorm(n_in, n_out, stride=stride, init=KAIMING_INIT, rngs=rngs)
-        self.conv2 = ConvNorm(n_out, n_out, relu=False, init=KAIMING_INIT, rngs=rngs)
+        self.conv1 = ConvNorm(n_in, n_out, stride=stride, init=KAIMING, rngs=rngs)
+        self.conv2 = ConvNorm(n_out, n_out, relu=False, init=KAIMING, rngs=rngs)
         self.shortcut, self.remat = nnx.data(None), False
         if stride != 1 or n_in != n_out:
             self.shortcut = ConvNorm(
-                n_in, n_out, kernel=1, stride=stride, relu=False, init=KAIMING_INIT, rngs=rngs
+                n_in, n_out, kernel=1, stride=stride, relu=False, init=KAIMING, rngs=rngs
             )
 
     @rematerialised
@@ -41,7 +42,7 @@ class ResNet18(nnx.Module):
 
     def __init__(self, mels: int, *, width: int = 64, rngs: nnx.Rngs):
         del mels  # global pooling: any number of bands
-        self.stem = ConvNorm(1, width, kernel=7, stride=2, init=KAIMING_INIT, rngs=rngs)
+        self.stem = ConvNorm(1, width, kernel=7, stride=2, init=KAIMING, rngs=rngs)
         blocks, n_in = [], width
         for stage in range(4):
             n_out = width * 2**stage
