@@ -1,5 +1,7 @@
 """Initial weights are those of jax's initialisers, and few programs draw them."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from cryjax.models import initializers
 from cryjax.models.initializers import MOST, draw, torch_bias, variance_scaling
 
-FANS = {"in": "fan_in", "out": "fan_out", "mean": "fan_avg"}
+FANS: dict[Any, Any] = {"in": "fan_in", "out": "fan_out", "mean": "fan_avg"}
 KEY = jax.random.key(3)
 
 
