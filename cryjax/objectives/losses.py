@@ -124,10 +124,12 @@ def barlow(
         centred = z - z.mean(axis=0, keepdims=True)
         return centred * jax.lax.rsqrt(z.var(axis=0, keepdims=True) + 1e-5)
 
-    c = standardised(z1).T @ standardised(z2) / len(z1)
-    diagonal = jnp.diagonal(c)
+    a, b, n = standardised(z1), standardised(z2), len(z1)
+    diagonal = (a * b).mean(axis=0)
+    # all squares of a'b add up to the products of aa' and bb', which are small in a small batch
+    products = (a @ a.T) * (b @ b.T) if n < z1.shape[1] else (a.T @ b) ** 2
     on = ((diagonal - 1) ** 2).sum()
-    off = (c**2).sum() - (diagonal**2).sum()
+    off = products.sum() / n**2 - (diagonal**2).sum()
     return on_weight * on + off_weight * off, {"on_diagonal": on, "off_diagonal": off}
 
 

@@ -1,3 +1,4 @@
+import functools
 from typing import Any
 
 import jax
@@ -126,6 +127,25 @@ def test_memory_of_nt_xent_grows_with_the_batch_not_its_square(monkeypatch):
 
     assert needed(losses.nt_xent, 2048) < 2.3 * needed(losses.nt_xent, 1024)
     assert needed(whole_matrix, 2048) > 3.5 * needed(whole_matrix, 1024)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(12, 40), (40, 12)])
+def test_barlow_is_the_cross_correlation_whichever_way_is_shorter(n, dim):
+    z1, z2 = np.random.default_rng(0).normal(size=(2, n, dim)) + 1
+    standard = lambda z: (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 1e-5)  # noqa: E731
+    c = standard(z1).T @ standard(z1 + z2) / n
+    loss = functools.partial(losses.barlow, on_weight=2.0, off_weight=0.1)
+    value, parts = loss(*(jnp.asarray(z, jnp.float32) for z in (z1, z1 + z2)))
+    on, off = ((np.diag(c) - 1) ** 2).sum(), (c[~np.eye(dim, dtype=bool)] ** 2).sum()
+    np.testing.assert_allclose(parts["on_diagonal"], on, rtol=1e-5)
+    np.testing.assert_allclose(parts["off_diagonal"], off, rtol=1e-5)
+    np.testing.assert_allclose(value, 2 * on + 0.1 * off, rtol=1e-5)
+
+
+def test_barlow_of_long_embeddings_makes_no_matrix_of_their_length():
+    loss = lambda *z: losses.barlow(*z, on_weight=1.0, off_weight=1.0)[0]  # noqa: E731
+    z = jax.ShapeDtypeStruct((8, 2048), jnp.float32)
+    assert "2048x2048" not in jax.jit(jax.grad(loss)).lower(z, z).as_text()
 
 
 def test_nt_xent_names_the_bad_value(views):
