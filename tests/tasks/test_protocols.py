@@ -118,6 +118,10 @@ def test_leaky_validation_of_folds_says_so_and_chooses_nothing(smoke, tmp_path):
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert "LEAKY" in found["about"]["split rule"]
     assert "Operating points" not in found["more"]
+    sizes = [len(t.split.test) for t in open_tasks(smoke(transfer, **changes))]
+    assert sizes[0] != sizes[1]  # those of the last fold were taken for both
+    assert found["about"]["clips"]["test"] == f"{min(sizes)} to {max(sizes)}"
+    assert found["about"]["folds"].startswith("2; ")
     with pytest.raises(ValueError, match="data.val names one, val: set --config.data.val= to"):
         smoke(transfer, **{"data.val_by": "clip"})
 

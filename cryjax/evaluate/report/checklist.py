@@ -53,6 +53,7 @@ def items(facts: dict[str, Any], classes: list[str], modes: list[str]) -> list[t
     """Lists items of TRIPOD+AI (Collins et al. 2024) and STARD 2015 with what the run knows."""
     clips, groups = facts["clips"], facts["groups"]
     sizes = ", ".join(f"{part} {clips[part]} clips of {groups[part]} groups" for part in clips)
+    sizes += f"; folds: {facts['folds']}" if "folds" in facts else ""
     return [
         ("TRIPOD+AI 5 · data sources", f"{facts['title']}; licence: {facts['licence']}"),
         ("TRIPOD+AI 6 · participants: who, where, when; STARD 6-9", OPEN),

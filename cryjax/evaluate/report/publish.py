@@ -39,14 +39,19 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
     clips = sum(len(t.split.test) for t in tasks)
     chosen = sum(s["selecting"] for s in seen)
     selecting = f"the checkpoint's step by {chosen} of {groups} test groups (LEAKY)"
-    label, known = task.settings.label, len(task.labelled(seed).train)
+    label = task.settings.label
+    known = _from_to([len(t.labelled(seed).train) for t in tasks])
+    parts = {name: [(t, t.split.parts()[name]) for t in tasks] for name in task.split.parts()}
+    several = {"folds": f"{len(tasks)}; sizes are those of a fold, the smallest to the largest"}
     facts = {
         "title": f"{info['corpus']} ({info['label']}), test {', '.join(t.fold for t in tasks)}",
         "split rule": "; ".join(filter(None, [info["split_rule"], *leaks])),
         "group": info["group"],
-        "clips": {name: len(rows) for name, rows in task.split.parts().items()},
+        **(several if len(tasks) > 1 else {}),
+        "clips": {name: _from_to([len(rows) for _, rows in of]) for name, of in parts.items()},
         "groups": {
-            name: len(set(corpus.groups[rows])) for name, rows in task.split.parts().items()
+            name: _from_to([len(set(t.corpus.groups[rows])) for t, rows in of])
+            for name, of in parts.items()
         },
         "labels": "all of the training part"
         if label.fraction == 1
@@ -72,6 +77,12 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
     if unheard := sorted({name for t in tasks for name in _without_training(t)}):
         facts["classes without a training recording"] = ", ".join(unheard)
     return facts
+
+
+def _from_to(sizes: Sequence[int]) -> int | str:
+    """Writes the sizes of all folds: a number where they are equal."""
+    low, high = min(sizes), max(sizes)
+    return low if low == high else f"{low} to {high}"
 
 
 def _audited(tasks: Sequence[EvaluationTask]) -> str:
