@@ -11,9 +11,7 @@ from typing import Any, cast
 
 import librosa
 import numpy as np
-import scipy  # scipy.signal takes a second to import: scipy does that on first use
-import scipy.fft
-import scipy.sparse
+import scipy  # its parts, a second of imports, are imported on first use
 
 from cryjax.spec import FeatureSpec
 
