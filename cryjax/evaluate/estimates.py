@@ -8,6 +8,7 @@ import numpy as np
 
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import (
+    UNKNOWN,
     Runs,
     Statistic,
     group_bootstrap,
@@ -15,6 +16,8 @@ from cryjax.evaluate.statistics import (
     paired_bootstrap,
     weighted_scores,
 )
+
+OVER_CLASSES = ("balanced_accuracy", "macro_f1")  # means over the classes of a fold
 
 
 class Run(NamedTuple):
@@ -43,6 +46,15 @@ def whole_seeds(runs: Sequence[Run]) -> list[Run]:
     return [run for run in kept if folds[run.seed] == max(folds.values())]
 
 
+def have_unlike_classes(runs: Sequence[Run]) -> bool:
+    """Tells whether folds test unlike classes.
+
+    Then a mean over the classes of each fold is no mean over all of them: of babies left out one by
+    one, each well or ill, guessing has a balanced accuracy far above one half.
+    """
+    return len({tuple(np.unique(run.scored.labels)) for run in runs}) > 1
+
+
 def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]]:
     """Computes one value for each seed, the mean over its folds."""
     rows = []
@@ -59,13 +71,16 @@ def estimate(
     """Estimates a statistic of `whole_seeds`.
 
     Returns:
-      By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed".
+      By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed"; NaN
+      for `OVER_CLASSES` where folds test unlike classes.
     """
     runs = whole_seeds(runs)
     rows, intervals = _by_seed(runs, statistic), group_bootstrap(by_fold(runs), statistic)
-    estimates = {}
+    estimates, unlike = {}, have_unlike_classes(runs)
     for name in rows[0]:
         by_seed = [row[name] for row in rows]
+        if unlike and name in OVER_CLASSES:
+            by_seed, intervals[name] = [np.nan] * len(rows), UNKNOWN
         mean, error = over_seeds(by_seed)
         estimates[name] = {
             "mean": mean,
@@ -85,7 +100,10 @@ def difference(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, dict[str
     ours, theirs = whole_seeds(ours), whole_seeds(theirs)
     means = [_by_seed(runs, weighted_scores) for runs in (ours, theirs)]
     drawn, gains = paired_bootstrap(by_fold(ours), by_fold(theirs)), {}
+    unlike = have_unlike_classes([*ours, *theirs])
     for name, (low, high, p) in drawn.items():
         a, b = (np.mean([row[name] for row in rows]) for rows in means)
         gains[name] = {"mean": float(a - b), "interval": [low, high], "p": p}
+        if unlike and name in OVER_CLASSES:
+            gains[name] = {"mean": np.nan, "interval": list(UNKNOWN), "p": np.nan}
     return gains

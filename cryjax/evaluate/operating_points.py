@@ -113,6 +113,7 @@ def icbhi_score(normal: int):
 
     def statistic(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray]:
         table = weighted_confusion(scored, weights)
+        table = table if scored.finite else np.full_like(table, np.nan)
         ill = np.arange(table.shape[1]) != normal
         with np.errstate(invalid="ignore", divide="ignore"):
             specific = table[:, normal, normal] / table[:, normal].sum(axis=1)

@@ -141,7 +141,7 @@ def evaluate(
             best = workdir / "best" / f"{mode}-seed{seed}"
             predictions = load_predictions(path, key, task)
             missing = save_best and protocol.keeps and not is_of(best, key)
-            if predictions is None or missing:
+            if predictions is None or (missing and predictions.test.finite):  # else it diverged
                 log = _log(workdir, mode, seed) if protocol.trains else None
                 predictions = protocol.run(task, seed, log)
                 if jax.process_index() == 0:

@@ -237,18 +237,6 @@ class EvaluationTask:
         }
 
 
-def named_checkpoints(texts: tuple[str, ...]) -> dict[str, str]:
-    """Reads entries of the form name=workdir.
-
-    Raises:
-      UserError: An entry has no name or no workdir.
-    """
-    pairs = {text: text.partition("=") for text in texts}
-    if bad := [text for text, (name, _, path) in pairs.items() if not (name and path)]:
-        raise UserError(f"config.checkpoints must be name=workdir,..., got {bad}")
-    return {name: path for name, _, path in pairs.values()}
-
-
 def open_tasks(settings: EvaluationSettings) -> Iterator[EvaluationTask]:
     """Opens the task of every fold, one without folds; {fold} in the checkpoint is filled in.
 

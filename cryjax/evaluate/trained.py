@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from cryjax.errors import UserError
-from cryjax.evaluate.calibration import fit_recalibration, recalibrated
+from cryjax.evaluate.calibration import Recalibration, fit_recalibration, recalibrated
 from cryjax.evaluate.embeddings import PrecomputedEncoder
 from cryjax.evaluate.operating_points import choose_threshold
 from cryjax.evaluate.protocols import PROTOCOLS
@@ -39,10 +39,10 @@ def save_trained(
 
     What another run of the same protocol and seed had left there is replaced.
     """
-    objective = predictions.trained
-    if objective is None:
-        return
     shutil.rmtree(folder, ignore_errors=True)
+    objective = predictions.trained
+    if objective is None:  # it diverged
+        return
     network = objective.classifier
     encoder = network["encoder"]
     if isinstance(encoder, PrecomputedEncoder):  # it never changed, and was not trained with
@@ -57,23 +57,30 @@ def save_trained(
         "std": head["std"],
     }
     np.savez(folder / CLASSIFIER, allow_pickle=False, **arrays)
-    save_json(folder / ABOUT, about_classifier(task, predictions))
+    save_json(folder / ABOUT, about_classifier(mode, task, predictions))
     (folder / KEY).write_text(key, encoding="utf-8")  # last: it vouches for the rest
 
 
-def about_classifier(task: EvaluationTask, predictions: Predictions) -> dict[str, Any]:
+def about_classifier(mode: str, task: EvaluationTask, predictions: Predictions) -> dict[str, Any]:
     """Describes a classifier: classes, and what validation chose to make decisions by.
 
     Recalibration and thresholds are fitted on validation alone. Thresholds are cuts on the
     recording's recalibrated probability of each class against the rest, by the specificity that
-    they keep on validation.
+    they keep on validation. Where that lacks a class, probabilities stay as they come; where it
+    leaks there are no thresholds either.
     """
     val, corpus = predictions.val, task.corpus
-    change = fit_recalibration(val)
+    rules = (corpus.sets[0].info["split_rule"], task.split.leak, PROTOCOLS[mode].selection(task))
+    leaky = "LEAKY" in " ".join(filter(None, rules))
+    lacking = np.setdiff1d(np.arange(len(corpus.classes)), val.labels)
+    if leaky or len(lacking):
+        change = Recalibration(1.0, np.zeros(len(corpus.classes)), frozenset())
+    else:
+        change = fit_recalibration(val)
     fair = Scored.of(recalibrated(val.scores, change), val.labels, val.groups)
     thresholds: dict[str, dict[str, float]] = {}
     for index, name in enumerate(corpus.classes):
-        for specificity in SPECIFICITIES:
+        for specificity in () if leaky else SPECIFICITIES:
             with contextlib.suppress(UserError):  # validation lacks the class, or all others
                 cut = choose_threshold(fair, positive=index, specificity=specificity)
                 thresholds.setdefault(name, {})[f"{specificity:g}"] = min(cut.value, 1.0)
@@ -83,6 +90,11 @@ def about_classifier(task: EvaluationTask, predictions: Predictions) -> dict[str
         "class_bias": [float(x) for x in change.bias],
         "thresholds": thresholds,
         "validation": {"recordings": len(val.labels), "groups": len(set(val.groups))},
+        "caution": "validation leaks: no recalibration, no thresholds"
+        if leaky
+        else f"validation lacks {', '.join(corpus.classes[i] for i in lacking)}: no recalibration"
+        if len(lacking)
+        else None,
         "licence": corpus.sets[0].info["licence"],
     }
 
@@ -93,7 +105,8 @@ def trained_meta(mode: str, task: EvaluationTask, step: int) -> CheckpointMeta:
     encoder = task.encoder(protocol.weights, 0)
     before, train = encoder.meta, task.split.train
     groups = {*before.train_groups, *corpus.global_groups[train].tolist()}
-    chosen = {*before.selection_groups, *corpus.global_groups[task.split.val].tolist()}
+    selecting = task.split.parts()[protocol.selects_by(task)[1] or "val"]
+    chosen = {*before.selection_groups, *corpus.global_groups[selecting].tolist()}
     audio = {*before.train_audio, *audio_hashes(corpus.clips[row] for row in train)}
     return dataclasses.replace(
         before,

@@ -11,7 +11,9 @@ import numpy as np
 
 from cryjax.evaluate.outcomes import Outcome, evaluate, evaluate_fractions
 from cryjax.evaluate.protocols import PROTOCOLS
+from cryjax.evaluate.report.cautions import cautions_of
 from cryjax.evaluate.report.crossings import column_of
+from cryjax.evaluate.report.publish import facts_of
 from cryjax.evaluate.statistics import weighted_scores
 from cryjax.evaluate.task import EvaluationTask, open_tasks
 from cryjax.settings import changed
@@ -42,11 +44,15 @@ class Choices:
 
     Args:
       settings: The study; `tuned` lists what is tried.
+
+    Attributes:
+      cautions: What speaks against the numbers of tasks that were opened, as ordered keys.
     """
 
     def __init__(self, settings: StudySettings):
         self._settings = settings
         self._made: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+        self.cautions: dict[str, None] = {}
 
     def facts(self) -> dict[str, str]:
         """Says what was chosen, where the candidates differ, and whose labels are few."""
@@ -142,6 +148,9 @@ def evaluate_part(
     checkpoint = str(part.workdir) if part.pretrain else None
     made: dict[Cell, list[Outcome]] = defaultdict(list)
     for task in open_tasks(dataclasses.replace(chosen, checkpoint=checkpoint, data=data)):
+        modes = [mode for _, mode in columns_of(settings, part.encoder)]
+        found = cautions_of(facts_of([task], modes, part.seed)) if modes else []
+        choices.cautions |= dict.fromkeys(f"{name}, {part.encoder}: {text}" for text in found)
         place = workdir / "evaluations" / name / part.encoder.replace(" ", "_")
         for column, mode in columns_of(settings, part.encoder):
             tuned = choices.apply(name, column, mode, task, part.seed, place)

@@ -87,8 +87,25 @@ class StudySettings:
             if (self.encoders or self.tasks) and (unknown := set(names) - known.keys()):
                 there = ", ".join(known)
                 raise UserError(f"config.{kind}: no {', '.join(unknown)}; there are {there}")
+        for pair in (*self.compare, *self.crossings) if self.encoders else ():
+            self._require_cells(pair)
+        if self.fractions and any(len(tried) > 1 for tried in self.tuned.values()):
+            raise UserError(
+                "config.tuned would choose for few labels by all of them: name one each"
+            )
         if self.encoders.get(RANDOM):
             raise UserError(f"the encoder {RANDOM!r} is not pre-trained and takes no changes")
+
+    def _require_cells(self, pair: str) -> None:
+        """Refuses a comparison of what the table cannot hold: it would be left out in silence."""
+        for side in pair.split(">"):
+            row, _, column = side.strip().partition("/")
+            encoder, _, mode = row.partition(": ") if self.fractions else (row, "", column)
+            if encoder not in self.encoders or (mode and mode not in self.modes):
+                raise UserError(
+                    f"{pair!r} compares {side.strip()!r}, which is no cell: rows are of "
+                    f"{', '.join(self.encoders)}, protocols {', '.join(self.modes)}"
+                )
 
 
 def evaluation_of(settings: StudySettings, task: str) -> EvaluationSettings:

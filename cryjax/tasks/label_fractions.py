@@ -8,15 +8,11 @@ import jax
 
 from cryjax.errors import UserError
 from cryjax.evaluate.metrics import NAMES
-from cryjax.evaluate.outcomes import (
-    Outcome,
-    distinct_fractions,
-    evaluate_fractions,
-    protocols_of,
-)
+from cryjax.evaluate.named import named_checkpoints, named_once
+from cryjax.evaluate.outcomes import Outcome, distinct_fractions, evaluate_fractions, protocols_of
 from cryjax.evaluate.report import crossings, plots, tables
-from cryjax.evaluate.report.publish import facts_of
-from cryjax.evaluate.task import EvaluationSettings, EvaluationTask, named_checkpoints, open_tasks
+from cryjax.evaluate.report.publish import facts_of, shown_path
+from cryjax.evaluate.task import EvaluationSettings, EvaluationTask, open_tasks
 from cryjax.settings import free
 from cryjax.train.workdir import claim
 
@@ -53,7 +49,8 @@ class LabelFractionSettings(EvaluationSettings):
     def encoders(self) -> dict[str, str | None]:
         """Maps names of encoders to their workdirs; {"": None} where there is none."""
         own = {"pre-trained": self.checkpoint} if self.checkpoint else {}
-        return {**own, **named_checkpoints(self.checkpoints)} or {"": None}
+        others = named_checkpoints(self.checkpoints).items()
+        return named_once([*own.items(), *others], "config.checkpoints") or {"": None}
 
 
 def _series(settings: LabelFractionSettings) -> list[tuple[str, str, str | None]]:
@@ -77,7 +74,7 @@ def run(settings: LabelFractionSettings, workdir: pathlib.Path) -> None:
     seeds = list(range(settings.seed, settings.seed + settings.seeds))
     outcomes: list[Outcome] = []
     counts: dict[str, list[int]] = defaultdict(list)
-    tasks: dict[str, EvaluationTask] = {}
+    tasks: dict[str | None, dict[str, EvaluationTask]] = defaultdict(dict)
     folds = list(open_tasks(dataclasses.replace(settings, checkpoint=None)))
     fractions = distinct_fractions(folds, seeds, settings.fractions)
     for name, mode, checkpoint in _series(settings):
@@ -87,13 +84,15 @@ def run(settings: LabelFractionSettings, workdir: pathlib.Path) -> None:
         for path, mine in by_path.items():
             for task in open_tasks(dataclasses.replace(settings, checkpoint=path)):
                 claim(workdir, settings, task.corpus.describe())
-                tasks[task.fold] = task
+                tasks[path][task.fold] = task
                 for share, outcome in evaluate_fractions(task, mode, mine, fractions, workdir):
                     row = f"{name} @ {crossings.column_of(share)}"
                     outcomes.append(dataclasses.replace(outcome, mode=row))
                     counts[row].append(task.with_fraction(share).labelled(outcome.seed).train.size)
-    if jax.process_index() == 0:
-        _publish(settings, workdir, list(tasks.values()), outcomes, counts)
+    if jax.process_index() == 0:  # leaks are those of the encoder that has heard most
+        heard = lambda of: sum(sum(t.seen_in_training().values()) for t in of.values())  # noqa: E731
+        most = max(tasks.values(), key=heard)
+        _publish(settings, workdir, list(most.values()), outcomes, counts)
 
 
 def _publish(
@@ -107,7 +106,8 @@ def _publish(
     facts = facts_of(tasks, settings.modes, settings.seed) | {
         "labels": f"nested, drawn by {settings.label.unit}, stratified; the validation part keeps "
         "all of its labels",
-        "checkpoint": ", ".join(f"{n} {p}" for n, p in settings.encoders().items() if p) or "none",
+        "checkpoint": ", ".join(f"{n} {shown_path(p)}" for n, p in settings.encoders().items() if p)
+        or "none",
     }
     facts["title"] = f"{facts['title']}, by share of labels"
     rows = tables.save(workdir, tables.unique_runs(outcomes), tasks[-1].corpus, facts)

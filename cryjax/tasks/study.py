@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 
 from cryjax.evaluate.outcomes import Outcome
-from cryjax.evaluate.report.study import StudyReport, add_seconds, machine
+from cryjax.evaluate.report.study import StudyReport, add_seconds
 from cryjax.locks import hold
 from cryjax.studies.evaluation import Choices, evaluate_part
 from cryjax.studies.parts import facts_of, parts_of
@@ -36,5 +36,5 @@ def run(settings: StudySettings, workdir: pathlib.Path) -> None:
                 cells[name, *cell] += outcomes
         seconds = add_seconds(workdir / "seconds.json", part.name, time.monotonic() - started)
         about = facts_of(parts[:number], len(parts), sum(seconds.values()) / 60)
-        text = report.save(workdir, cells, about | choices.facts() | {"machine": machine()})
+        text = report.save(workdir, cells, about | choices.facts(), choices.cautions)
     print(f"\n{text}\nwritten to {workdir / settings.study}.md, .csv, .json and .png")

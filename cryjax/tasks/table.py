@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 
-from cryjax.data.shards import load_shards
 from cryjax.errors import UserError
+from cryjax.evaluate.named import named_checkpoints, task_rows
 from cryjax.evaluate.outcomes import protocols_of
 from cryjax.evaluate.report.clinical import require_metric
 from cryjax.evaluate.report.combined import Combined
-from cryjax.evaluate.task import named_checkpoints
 from cryjax.settings import choose, free, from_dict, merged
 from cryjax.tasks import suite, transfer
 from cryjax.train.log import Countdown
@@ -57,34 +56,13 @@ class TableSettings:
         protocols_of(self.modes)
 
 
-def task_row(text: str) -> tuple[str, dict[str, Any]]:
-    """Turns an entry of `TableSettings.tasks` into a row's name and changes."""
-    folder, *changes = text.split(":")
-    data: dict[str, Any] = {"dirs": folder}
-    splits = {clip.split for clip in load_shards(folder).clips}
-    if not {"train", "test"} <= splits:
-        data |= {"folds": "*"}
-    elif "val" not in splits:
-        data |= {"val": ""}
-    for change in changes:
-        key, sign, value = change.partition("=")
-        if not sign:
-            raise UserError(
-                f"config.tasks: {text!r} must be folder:setting=value:..., got {change!r}"
-            )
-        data[key] = value.replace("+", ",")
-        if key == "test":
-            data |= {"folds": ""}
-    return pathlib.Path(folder).name, {"data": data}
-
-
 def rows_of(settings: TableSettings) -> dict[str, dict[str, Any]]:
     """Lists the changes of every row; with `checkpoints` each of them in every row's place."""
     if unknown := [name for name in settings.only if name not in settings.rows]:
         raise UserError(f"config.only names {unknown}; there are {', '.join(settings.rows)}")
     rows = {name: settings.rows[name] for name in settings.only or settings.rows}
     if settings.tasks:
-        rows = dict(task_row(text) for text in settings.tasks)
+        rows = task_rows(settings.tasks)
     if not settings.checkpoints:
         return rows
     return {

@@ -86,7 +86,9 @@ def run(settings: VerifySettings, workdir: pathlib.Path) -> None:
     same = np.array([s for _, _, s in kept])
     rate, threshold = equal_error_rate(score, same)
     low, high = _interval(score, same, np.array([[a, b] for a, b, _ in kept]).T)
+    seen = task.seen_in_training()
     found = {
+        "groups_seen_in_training": seen["groups"],
         "equal_error_rate": rate,
         "interval": [low, high],
         "threshold": threshold,
@@ -96,3 +98,5 @@ def run(settings: VerifySettings, workdir: pathlib.Path) -> None:
     save_json(workdir / "metrics.json", found)
     text = f"EER {100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] over babies"
     print(f"{text}, {len(kept)} pairs, {found['left_out']} without both recordings")
+    if seen["groups"]:
+        print(f"caution: the encoder was trained on {seen['groups']} of the groups that are read")

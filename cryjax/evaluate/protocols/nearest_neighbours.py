@@ -29,12 +29,15 @@ class NearestNeighbours(EvaluationProtocol):
         return task.settings.knn
 
     def caveats(self, task: EvaluationTask) -> str:
-        """Tells of the released lookup of labels, and of what stands in for z."""
+        """Tells whose labels are read, of the released lookup, and of what stands in for z."""
+        said = []
+        if self.bank == "within":
+            said.append("labels of other test recordings, of the same group too, are read")
         if task.settings.knn.released_lookup:
-            return "kNN looks labels up at shifted positions, as released"
+            said.append("kNN looks labels up at shifted positions, as released")
         if task.settings.knn.features == "z" and self.weights == "random":
-            return "fresh weights are compared by h, because they have no projector"
-        return ""
+            said.append("fresh weights are compared by h, because they have no projector")
+        return "; ".join(said)
 
     def run(self, task: EvaluationTask, seed: int, log: MetricLog | None = None) -> Predictions:
         """Classifies by votes; see `EvaluationProtocol.run`."""

@@ -9,6 +9,7 @@ from typing import Any
 from cryjax.data.manifest import save_csv
 from cryjax.errors import UserError
 from cryjax.evaluate.report import html
+from cryjax.evaluate.report.cautions import cautions_in
 from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet
 from cryjax.files import save_json
 
@@ -58,15 +59,18 @@ class Combined:
             cells.append(ours + ["" if figure is None else str(figure) for figure in figures])
         table = Table(f"{self.title}, {self.metric} in per cent", head, cells, NOTE, rows)
         each = "Every row has a report of its own in the folder of its name."
+        said = [f"{row}: {text}" for row, at in folders.items() for text in cautions_in(at)]
+        text = "\n\n".join([table.as_markdown(), *(f"- {line}" for line in said)]) + "\n"
         drawn = html.table(table.header, table.rows, table.note)
-        page = html.page(table.title, f"<p class=note>{each}</p>", [("Table", drawn)])
+        page = html.page(
+            table.title, f"<p class=note>{each}</p>{html.listed(said)}", [("Table", drawn)]
+        )
         (workdir / "report.html").write_text(page, encoding="utf-8")
-        text = table.as_markdown() + "\n"
         (workdir / "results.md").write_text(text, encoding="utf-8")
         every = list(dict.fromkeys(key for row in rows for key in row))
         shown = [{key: for_spreadsheet(row.get(key)) for key in every} for row in rows]
         save_csv(workdir / "results.csv", shown)
-        save_json(workdir / "results.json", {"table": self.title, "rows": rows})
+        save_json(workdir / "results.json", {"table": self.title, "rows": rows, "cautions": said})
         return text
 
     def _row(self, name: str, folder: pathlib.Path | None) -> dict[str, Any]:
@@ -95,7 +99,8 @@ def _figures(metrics: dict[str, Any], mode: str, metric: str) -> dict[str, Any] 
     tables = [metrics["table"]["recording"], *metrics["more"].values()]
     mine = [row for rows in tables for row in rows if row.get("mode") == mode]
     found = [row[metric] for row in mine if metric in row]
-    if mine and not found:
+    every = {key for rows in tables for row in rows for key in row}
+    if mine and not found and metric not in every:  # some tables leave out majority
         names = sorted({k for row in mine for k, v in row.items() if isinstance(v, dict)})
         raise UserError(f"config.metric must be one of {', '.join(names)}, got {metric!r}")
     return found[0] if found else None

@@ -12,6 +12,7 @@ from cryjax.errors import UserError
 from cryjax.evaluate.estimates import Run, difference, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.report import html, plots
+from cryjax.evaluate.report.cautions import cautions_in
 from cryjax.evaluate.report.tables import (
     NOTE,
     PREDICTIONS,
@@ -84,8 +85,8 @@ def compare(
       metric: Metric of the differences.
 
     Returns:
-      A row for each mode and run: "mode", "run", the metrics, and "difference" with mean, interval
-      and p, which is None for the first run.
+      A row for each mode and run: "mode", "run", the metrics, "cautions", and "difference" with
+      mean, interval and p, which is None for the first run.
 
     Raises:
       UserError: Runs tested other recordings, or lack a mode.
@@ -107,8 +108,9 @@ def compare(
     names = _names(folders)
     rows = []
     for mode in shown:
-        for name, (runs, _) in zip(names, loaded, strict=True):
+        for name, folder, (runs, _) in zip(names, folders, loaded, strict=True):
             row: dict[str, Any] = {"mode": mode, "run": name, **estimate(runs[mode])}
+            row["cautions"] = cautions_in(folder)
             row["difference"] = (
                 None if name == names[0] else difference(runs[mode], first[mode])[metric]
             )
@@ -138,7 +140,8 @@ def save(rows: list[dict[str, Any]], metric: str, out: pathlib.Path) -> str:
         "the two apart."
     )
     table = Table(f"Comparison with {reference}", header, cells, note, rows)
-    text = table.as_markdown()
+    said = list(dict.fromkeys(f"{row['run']}: {one}" for row in rows for one in row["cautions"]))
+    text = "\n\n".join([table.as_markdown(), *(f"- {line}" for line in said)])
     save_csv(
         out.with_suffix(".csv"), [dict(zip(header, line, strict=True)) for line in cells], header
     )
@@ -146,7 +149,9 @@ def save(rows: list[dict[str, Any]], metric: str, out: pathlib.Path) -> str:
         {"task": metric, "row": row["run"], "column": row["mode"], **row[metric]} for row in rows
     ]
     drawn = html.image(plots.study(points, metric), "means, seeds, and 95 % intervals over groups")
-    page = html.page(table.title, drawn, [("Table", html.table(header, cells, note))])
+    page = html.page(
+        table.title, html.listed(said) + drawn, [("Table", html.table(header, cells, note))]
+    )
     for ending, content in ((".md", text + "\n"), (".html", page)):
         with replacing(out.with_suffix(ending)) as temporary:
             temporary.write_text(content, encoding="utf-8")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import re
+import secrets
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from cryjax.data.leaks import OK
 from cryjax.encoder import Encoder
 from cryjax.evaluate.embeddings import Embeddings
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.report import checklist, html, plots
+from cryjax.evaluate.report.cautions import cautions_of
 from cryjax.evaluate.report.clinical import ClinicalSettings
 from cryjax.evaluate.report.tables import NOTE, Table, cell, in_words, mode_cell, restrictions
 from cryjax.evaluate.task import EvaluationTask
@@ -31,6 +32,8 @@ NOT_FOR = (
     "A claim that one method is better than another where the intervals overlap.",
 )
 SHOWN_FIRST = ("linear", "logistic", "linear_bn", "finetune", "knn", "scratch")
+
+SALT = secrets.token_bytes(16)  # of the hashes of names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +111,7 @@ def _made_by() -> str:
     program, *arguments = sys.argv
     if pathlib.PurePath(program).stem not in ("main", "cryjax", "cryjax train"):
         return ""
-    shown = [re.sub(r"(?<=[=,])/(?:[^/,]+/)*", "", argument) for argument in arguments]
+    shown = [re.sub(r"(?:^|(?<=[=,]))/(?:[^/,]+/)*", "", argument) for argument in arguments]
     command = shlex.join(["python", "-m", "cryjax.main", *shown])
     return f" Made by <code>{escape(command)}</code>"
 
@@ -116,6 +119,7 @@ def _made_by() -> str:
 def _trivial(parts: ReportParts) -> str:
     """Says so where two numbers a band do as well as every encoder."""
     means = {r["mode"]: r["balanced_accuracy"]["mean"] for r in parts.rows}
+    means = {mode: mean for mode, mean in means.items() if np.isfinite(mean)}
     simple = means.pop("mel_statistics", np.nan)
     others = {m: v for m, v in means.items() if m in PROTOCOLS and PROTOCOLS[m].weights != "none"}
     if not others or not simple >= max(others.values()):
@@ -130,14 +134,7 @@ def _warnings(parts: ReportParts) -> str:
     facts, texts = parts.facts, []
     if "SYNTHETIC" in facts["licence"]:
         texts.append("Synthetic recordings, made by code: a demonstration without medical meaning.")
-    for fact in ("split rule", "selection"):
-        if "LEAKY" in facts[fact]:
-            texts.append(f"LEAKY: {facts[fact]}. Not to be reported.")
-    if not facts["audit"].startswith(OK):
-        texts.append(facts["audit"])
-    seen = facts["test groups seen (unlabelled) in pre-training"]
-    if not seen.startswith("0 "):
-        texts.append(f"Pre-training saw test groups without their labels: {seen}.")
+    texts += cautions_of(facts)
     if limits := restrictions(facts["licence"]):
         texts.append(f"The recordings' licence has {' and '.join(limits)}: {facts['licence']}.")
     if trivial := _trivial(parts):
@@ -168,10 +165,13 @@ def _split_table(parts: ReportParts) -> str:
 
 
 def _named(name: str, parts: ReportParts) -> str:
-    """Names a group or recording: by a short hash, since names may tell who it is."""
+    """Names a group or recording: by a short hash, since names may tell who it is.
+
+    The hash is another on each page: that of a known name could be looked for.
+    """
     if parts.clinical.names:
         return pathlib.PurePath(name).name
-    return f"#{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}"
+    return f"#{hashlib.sha256(SALT + name.encode(errors='replace')).hexdigest()[:6]}"
 
 
 def _map(parts: ReportParts) -> str:

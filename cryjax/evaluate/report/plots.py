@@ -21,6 +21,7 @@ from matplotlib import pyplot as plt
 matplotlib.rcParams["text.parse_math"] = False  # a class may be called $x$
 TICK_ROOM = 0.06  # share of an axis that a number of four digits takes
 MOST_NAMED = 10  # classes that a legend or a sentence names one by one
+MOST_NAMED_CELLS = 60  # classes whose confusions are written as numbers
 
 
 def close(figure: Any) -> None:
@@ -222,19 +223,18 @@ def roc(scored: Scored, classes: Sequence[str]) -> Any:
 
 
 def confusion(scored: Scored, classes: Sequence[str]) -> Any:
-    """Draws the confusion matrix; rows are the true classes."""
+    """Draws the confusion matrix; rows are the true classes. Many are neither named nor counted."""
     table = metrics.confusion(scored)
-    size = 2.5 + 0.4 * len(classes)
+    names = classes if len(classes) <= MOST_NAMED_CELLS else ()
+    size = 2.5 + 0.4 * min(len(classes), MOST_NAMED_CELLS)
     figure, axis = plt.subplots(figsize=(size + 1, size))
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), n in np.ndenumerate(table):
+    for (i, j), n in np.ndenumerate(table) if names else ():
         color = "white" if share[i, j] > 0.55 else "black"
         axis.text(j, i, str(n), ha="center", va="center", fontsize=8, color=color)
-    ticks = range(len(classes))
-    axis.set_xticks(ticks, classes, rotation=45, ha="right", fontsize=8)
-    axis.set_yticks(ticks, classes, fontsize=8)
-    axis.set(xlabel="predicted", ylabel="true")
+    axis.set(xlabel="predicted", ylabel="true", yticks=range(len(names)), yticklabels=names)
+    axis.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     return figure
 
 

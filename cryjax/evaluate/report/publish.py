@@ -17,9 +17,11 @@ from cryjax.data.windows import window_counts
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.report import page, tables
+from cryjax.evaluate.report.cautions import SEEN
 from cryjax.evaluate.report.clinical import ClinicalSettings
 from cryjax.evaluate.report.clinical import tables as clinical_tables
 from cryjax.evaluate.task import EvaluationTask
+from cryjax.evaluate.trained import is_of
 from cryjax.settings import to_dict
 
 
@@ -61,7 +63,7 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
             filter(None, [_said("selection", modes, task), selecting if chosen else ""])
         )
         or "nothing is selected",
-        "test groups seen (unlabelled) in pre-training": (
+        SEEN: (
             f"{sum(s['groups'] for s in seen)} of {groups}; by identical audio "
             f"{sum(s['clips'] for s in seen)} of {clips} test recordings"
         ),
@@ -101,7 +103,10 @@ def _audited(tasks: Sequence[EvaluationTask]) -> str:
 
 def shown_path(path: str) -> str:
     """Writes a path for a report, which may leave the machine: never where it lies in full."""
-    return f".../{pathlib.Path(path).name}" if pathlib.Path(path).is_absolute() else path
+    name, sign, rest = path.rpartition("=")  # an entry name=workdir
+    return (
+        f"{name}{sign}.../{pathlib.Path(rest).name}" if pathlib.Path(rest).is_absolute() else path
+    )
 
 
 def _shown_paths(values: Any) -> Any:
@@ -192,7 +197,7 @@ def publish(
                 f"{100 * row['accuracy']['mean']:+.1f} points of accuracy [{low:.1f}, {high:.1f}]"
             )
             print(f"{shown} against {clinical.reference}: {gain}, paired by group")
-    for fact in ("audit", "test groups seen (unlabelled) in pre-training", "note"):
+    for fact in ("audit", SEEN, "note"):
         if fact in facts:
             print(f"{fact}: {facts[fact]}")
     encoder = task.encoder("pretrained" if task.pretrained else "random", 0)
@@ -215,7 +220,9 @@ def publish(
         f"report: {page.write(workdir, parts)}\n"
         f"numbers: results.md, results.csv, metrics.json and predictions.csv in {workdir}"
     )
-    if kept := sorted(workdir.glob("**/best/linear*-seed*")):
+    keys = {o.key for o in outcomes}
+    found = sorted(workdir.glob("**/best/linear*-seed*"))
+    if kept := [path for path in found if any(is_of(path, key) for key in keys)]:
         print(_next_commands(kept[0], task.settings.data.dirs[0], task.corpus.classes))
 
 

@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ NOTE = (
 Key = tuple[str, str, str]  # task, row and column
 Cells = Mapping[Key, Sequence[Outcome]]
 Drawn = Callable[[Key], np.ndarray]
+Folds = Mapping[Key, frozenset[str]]
 
 
 @dataclasses.dataclass
@@ -52,14 +53,22 @@ class StudyReport:
     ranks: str = ""
     crossings: Sequence[str] = ()
 
-    def save(self, workdir: pathlib.Path, cells: Cells, about: dict[str, Any]) -> str:
+    def save(
+        self,
+        workdir: pathlib.Path,
+        cells: Cells,
+        about: dict[str, Any],
+        cautions: Iterable[str] = (),
+    ) -> str:
         """Writes <study>.md, .csv, .json and .png; returns the text of the first.
 
         Args:
           workdir: Where they are written.
           cells: Outcomes by task, row and column.
           about: What the numbers are: facts for the reader by name.
+          cautions: What speaks against the numbers; it stands before all else.
         """
+        about = about | {"machine": machine()}
         every = {key: _runs(outcomes) for key, outcomes in cells.items()}
         runs = {key: whole_seeds(mine) for key, mine in every.items()}
         rows: list[dict[str, Any]] = [
@@ -70,8 +79,9 @@ class StudyReport:
         ]
         means = {(r["task"], r["row"], r["column"]): r["mean"] for r in rows}
         drawn = functools.cache(lambda key: resampled(by_fold(runs[key]))[self.metric])
-        verdicts = [*self._differences(runs), *self._correlation(rows)]
-        verdicts += [*self._ranks(means, drawn), *self._crossings(means, drawn)]
+        folds = {key: frozenset(run.fold for run in mine) for key, mine in runs.items()}
+        verdicts = [*cautions, *self._differences(runs), *self._correlation(rows)]
+        verdicts += [*self._ranks(means, drawn, folds), *self._crossings(means, drawn, folds)]
         for (task, row, column), mine in every.items():
             if lost := sum(not run.scored.finite for run in mine):
                 verdicts.append(f"{task}: of {row}/{column} {lost} of {len(mine)} runs diverged")
@@ -104,9 +114,10 @@ class StudyReport:
             found = [mine.get((name, column)) for column in columns]
             line = [name, *(cell(row) if row else "" for row in found)]
             cells.append(line + ([str(self.published.get(name, ""))] if theirs else []))
-        some = next(iter(mine.values()))
+        counts = sorted({row["groups"] for row in mine.values()})
+        groups = " to ".join(map(str, [counts[0], *counts[1:][-1:]]))
         title = f"{task}, {self.metric.replace('_', ' ')}"
-        note = f"{NOTE} {some['groups']} groups."
+        note = f"{NOTE} {groups} groups."
         return Table(title, head, cells, note, rows).as_markdown()
 
     def _differences(self, runs: Mapping[Key, list[Run]]) -> list[str]:
@@ -121,6 +132,9 @@ class StudyReport:
                     continue
                 gain = difference(a, b)[self.metric]
                 low, high = (100 * x for x in gain["interval"])
+                if np.isnan(gain["mean"]):
+                    said.append(f"{task}: {ours} > {theirs}: {self.metric} is not defined")
+                    continue
                 clear = "above" if low > 0 else "below" if high < 0 else "not told apart from"
                 said.append(
                     f"{task}: {ours} is {clear} {theirs}, "
@@ -144,8 +158,8 @@ class StudyReport:
                 )
         return said
 
-    def _crossings(self, means: Mapping[Key, float], drawn: Drawn) -> list[str]:
-        """Says at which share of labels a row reaches another, or one of its cells."""
+    def _crossings(self, means: Mapping[Key, float], drawn: Drawn, folds: Folds) -> list[str]:
+        """Says at which share of labels a row reaches another, or a cell of it, on equal folds."""
         said = []
         for pair in self.crossings:
             ours, theirs = (side.strip() for side in pair.split(">"))
@@ -157,6 +171,8 @@ class StudyReport:
                 if len(columns) < 2 or not set(against) <= means.keys():
                     continue
                 cells = [((task, ours, c), b) for c, b in zip(columns, against, strict=True)]
+                if len({folds[key] for pair in cells for key in pair}) > 1:
+                    continue
                 found = crossings.describe(
                     np.array([crossings.share_of(column) for column in columns]),
                     np.array([means[a] - means[b] for a, b in cells]),
@@ -165,8 +181,11 @@ class StudyReport:
                 said.append(f"{task}: {ours} reaches {theirs} {found}")
         return said
 
-    def _ranks(self, means: Mapping[Key, float], drawn: Drawn) -> list[str]:
-        """Ranks rows by their mean rank over the tasks, with the interval over groups."""
+    def _ranks(self, means: Mapping[Key, float], drawn: Drawn, folds: Folds) -> list[str]:
+        """Ranks rows by their mean rank over the tasks, with the interval over groups.
+
+        Nothing is said while some rows of a task lack folds that others have.
+        """
         if not self.ranks:
             return []
         tasks = list(dict.fromkeys(key[0] for key in means))
@@ -174,7 +193,8 @@ class StudyReport:
         every = [
             row for row in dict.fromkeys(rows) if all((t, row, self.ranks) in means for t in tasks)
         ]
-        if len(every) < 2:
+        unlike = [t for t in tasks if len({folds[t, row, self.ranks] for row in every}) > 1]
+        if len(every) < 2 or unlike:
             return []
         ranks = []
         for task in tasks:

@@ -25,7 +25,8 @@ NOTE = (
     "there is one run: of one seed, or because every seed gives the same."
 )
 WHY_UNDEFINED = (
-    f"{UNDEFINED}: not defined, because the test part holds one class (AUC) or every run diverged."
+    f"{UNDEFINED}: not defined, because the test part holds one class (AUC), test folds hold "
+    "unlike classes (balanced accuracy, macro F1: take folds of more groups) or every run diverged."
 )
 
 
@@ -197,4 +198,4 @@ def _save_predictions(workdir: pathlib.Path, outcomes: Sequence[Outcome], corpus
                 clip, guess = corpus.clips[row], corpus.classes[decided]
                 fixed = [clip.path, clip.start_s, clip.group, corpus.classes[y], guess]
                 shown = map(for_spreadsheet, [o.mode, o.pretraining, o.seed, o.fold, *fixed])
-                writer.writerow([*shown, *(f"{x:.6f}" for x in p)])
+                writer.writerow([*shown, *(repr(float(x)) for x in p)])
