@@ -44,15 +44,21 @@ class Choices:
 
     Args:
       settings: The study; `tuned` lists what is tried.
-
-    Attributes:
-      cautions: What speaks against the numbers of tasks that were opened, as ordered keys.
     """
 
     def __init__(self, settings: StudySettings):
         self._settings = settings
         self._made: dict[tuple[str, str, str, str], dict[str, Any]] = {}
-        self.cautions: dict[str, None] = {}
+        self._against: dict[str, dict[str, None]] = defaultdict(dict)
+
+    def note(self, encoder: str, name: str, cautions: Sequence[str]) -> None:
+        """Remembers what speaks against an encoder's numbers on a task."""
+        for text in cautions:
+            self._against[f"{name}: {text}"][encoder] = None
+
+    def cautions(self) -> list[str]:
+        """Lists what was remembered, each sentence once, with the encoders that it is about."""
+        return [f"{text} ({', '.join(encoders)})" for text, encoders in self._against.items()]
 
     def facts(self) -> dict[str, str]:
         """Says what was chosen, where the candidates differ, and whose labels are few."""
@@ -149,8 +155,7 @@ def evaluate_part(
     made: dict[Cell, list[Outcome]] = defaultdict(list)
     for task in open_tasks(dataclasses.replace(chosen, checkpoint=checkpoint, data=data)):
         modes = [mode for _, mode in columns_of(settings, part.encoder)]
-        found = cautions_of(facts_of([task], modes, part.seed)) if modes else []
-        choices.cautions |= dict.fromkeys(f"{name}, {part.encoder}: {text}" for text in found)
+        choices.note(part.encoder, name, cautions_of(facts_of([task], modes, part.seed)))
         place = workdir / "evaluations" / name / part.encoder.replace(" ", "_")
         for column, mode in columns_of(settings, part.encoder):
             tuned = choices.apply(name, column, mode, task, part.seed, place)

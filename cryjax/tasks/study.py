@@ -36,5 +36,5 @@ def run(settings: StudySettings, workdir: pathlib.Path) -> None:
                 cells[name, *cell] += outcomes
         seconds = add_seconds(workdir / "seconds.json", part.name, time.monotonic() - started)
         about = facts_of(parts[:number], len(parts), sum(seconds.values()) / 60)
-        text = report.save(workdir, cells, about | choices.facts(), choices.cautions)
+        text = report.save(workdir, cells, about | choices.facts(), choices.cautions())
     print(f"\n{text}\nwritten to {workdir / settings.study}.md, .csv, .json and .png")
