@@ -199,4 +199,5 @@ def test_confusions_of_1251_speakers_are_drawn():
 def test_paths_of_named_entries_are_cut_too():
     assert shown_path("generic=/data/ward7/JaneDoe/run") == "generic=.../run"
     assert shown_path("/data/run") == ".../run"
+    assert shown_path("/data/ward=7/run") == ".../run"
     assert shown_path("runs/mine") == "runs/mine"

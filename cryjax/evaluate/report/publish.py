@@ -103,7 +103,8 @@ def _audited(tasks: Sequence[EvaluationTask]) -> str:
 
 def shown_path(path: str) -> str:
     """Writes a path for a report, which may leave the machine: never where it lies in full."""
-    name, sign, rest = path.rpartition("=")  # an entry name=workdir
+    whole = pathlib.Path(path).is_absolute()
+    name, sign, rest = ("", "", path) if whole else path.partition("=")  # or an entry name=workdir
     return (
         f"{name}{sign}.../{pathlib.Path(rest).name}" if pathlib.Path(rest).is_absolute() else path
     )
