@@ -269,7 +269,9 @@ def test_a_setting_that_an_encoder_has_not_is_named():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "width"), [("crnn", 8), ("vgg", 8), ("audio_ntt", 16)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("crnn", 8), ("vgg", 8), ("audio_ntt", 16), ("cnn14", 4)]
+)
 def test_the_compiled_gradient_is_that_of_one_operation_after_another(name, width):
     """XLA's CPU compiler has lost gradients of maxima, by fusing them with what comes before."""
     encoder = build_encoder(EncoderSettings(name, width=width), 48, rngs=nnx.Rngs(0))

@@ -1,32 +1,30 @@
 """One device, and two processes of four devices: the same run (eight of one process: tasks).
 
 Noise and a small rate: a maximum that ties, or a rate at which rounding grows a hundredfold a step,
-would tell nothing about devices. At these rates twelve updates still move the losses by some 0.004
-and 0.006, a hundred times the tolerance, and devices differ by a thirtieth of it; at rates ten
-times these by up to five times the tolerance. In float64: test_step.
+would tell nothing about devices. At these rates twenty updates still move the losses by some 0.007
+and 0.01, at least a hundred times the tolerance, and devices differ by a thirtieth of it; at rates
+ten times these by up to five times the tolerance. In float64: test_step.
 """
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
 import soundfile
-from flax import nnx
 
-import cryjax
 from cryjax.train.log import load_metrics
 from data_prep.main import prepare
 
 pytestmark = pytest.mark.slow
 ROOT = pathlib.Path(__file__).parent.parent.parent
-STEPS = 12
+STEPS = 20
 SMALL = {
     "simclr": ["--config.encoder.name=audio_ntt", "--config.optim.learning_rate=3e-6"],
     "slicer": ["--config.objective.queue=64", "--config.optim.learning_rate=1e-5"],
@@ -112,17 +110,17 @@ def test_two_processes_of_four_devices_give_the_run_of_one(noise, tmp_path):
     assert "checkpoint:" not in texts[1]
 
 
-def test_two_processes_that_a_signal_stops_continue_to_the_run_of_one(noise, tmp_path):
-    """One of them gets the signal; this process reads what two have written."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    texts = stopped(together("simclr", noise, two), two, 3)
-    assert 3 <= len(load_metrics(two)) < STEPS, texts
-    again = finish(*together("simclr", noise, two))
+def test_a_stopped_run_continues_on_other_devices_to_the_same_losses(noise, tmp_path):
+    """Two processes, one of which a signal stops; then one of eight devices, and two again."""
+    texts = stopped(together("simclr", noise, tmp_path / "one"), tmp_path / "one", 6)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert 6 <= len(load_metrics(tmp_path / "one")) < STEPS, texts
+    again = finish(start("simclr", noise, tmp_path / "one", devices=8))
     assert "continuing at step" in again[0]
-    np.testing.assert_allclose(losses(two), alone("simclr", noise, one), rtol=1e-5)
-    ours, theirs = (jax.tree.leaves(nnx.state(cryjax.load(run).module)) for run in (one, two))
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    finish(*together("simclr", noise, tmp_path / "two"))
+    want = alone("simclr", noise, tmp_path / "straight")
+    for continued in ("one", "two"):
+        np.testing.assert_allclose(losses(tmp_path / continued), want, rtol=1e-5)
 
 
 def test_processes_that_were_started_differently_refuse(noise, tmp_path):
