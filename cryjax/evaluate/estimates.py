@@ -8,16 +8,14 @@ import numpy as np
 
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import (
-    UNKNOWN,
     Runs,
     Statistic,
     group_bootstrap,
     over_seeds,
     paired_bootstrap,
+    undefined_over,
     weighted_scores,
 )
-
-OVER_CLASSES = ("balanced_accuracy", "macro_f1")  # means over the classes of a fold
 
 
 class Run(NamedTuple):
@@ -46,22 +44,14 @@ def whole_seeds(runs: Sequence[Run]) -> list[Run]:
     return [run for run in kept if folds[run.seed] == max(folds.values())]
 
 
-def have_unlike_classes(runs: Sequence[Run]) -> bool:
-    """Tells whether folds test unlike classes.
-
-    Then a mean over the classes of each fold is no mean over all of them: of babies left out one by
-    one, each well or ill, guessing has a balanced accuracy far above one half.
-    """
-    return len({tuple(np.unique(run.scored.labels)) for run in runs}) > 1
-
-
 def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]]:
     """Computes one value for each seed, the mean over its folds."""
-    rows = []
+    rows, undefined = [], undefined_over(by_fold(runs))
     for seed in sorted({run.seed for run in runs}):
         mine = [run.scored for run in runs if run.seed == seed]
         values = [statistic(scored, np.ones((1, len(scored.labels)))) for scored in mine]
-        rows.append({name: float(np.mean([v[name][0] for v in values])) for name in values[0]})
+        means = {name: float(np.mean([v[name][0] for v in values])) for name in values[0]}
+        rows.append({name: np.nan if name in undefined else x for name, x in means.items()})
     return rows
 
 
@@ -72,15 +62,13 @@ def estimate(
 
     Returns:
       By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed"; NaN
-      for `OVER_CLASSES` where folds test unlike classes.
+      for what is `undefined_over` the folds.
     """
     runs = whole_seeds(runs)
     rows, intervals = _by_seed(runs, statistic), group_bootstrap(by_fold(runs), statistic)
-    estimates, unlike = {}, have_unlike_classes(runs)
+    estimates = {}
     for name in rows[0]:
         by_seed = [row[name] for row in rows]
-        if unlike and name in OVER_CLASSES:
-            by_seed, intervals[name] = [np.nan] * len(rows), UNKNOWN
         mean, error = over_seeds(by_seed)
         estimates[name] = {
             "mean": mean,
@@ -100,10 +88,7 @@ def difference(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, dict[str
     ours, theirs = whole_seeds(ours), whole_seeds(theirs)
     means = [_by_seed(runs, weighted_scores) for runs in (ours, theirs)]
     drawn, gains = paired_bootstrap(by_fold(ours), by_fold(theirs)), {}
-    unlike = have_unlike_classes([*ours, *theirs])
     for name, (low, high, p) in drawn.items():
         a, b = (np.mean([row[name] for row in rows]) for rows in means)
         gains[name] = {"mean": float(a - b), "interval": [low, high], "p": p}
-        if unlike and name in OVER_CLASSES:
-            gains[name] = {"mean": np.nan, "interval": list(UNKNOWN), "p": np.nan}
     return gains

@@ -117,6 +117,16 @@ def _won_in_order(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) 
     return won
 
 
+def undefined_over(folds: Sequence[Runs]) -> tuple[str, ...]:
+    """Names the metrics that are means over classes, where folds test unlike classes.
+
+    A mean over the classes of each fold is then no mean over all of them: of babies left out one by
+    one, each well or ill, guessing has a balanced accuracy far above one half.
+    """
+    unlike = len({tuple(np.unique(runs[0].labels)) for runs in folds}) > 1
+    return ("balanced_accuracy", "macro_f1") if unlike else ()
+
+
 def resampled(
     folds: Sequence[Runs],
     statistic: Statistic = weighted_scores,
@@ -125,7 +135,8 @@ def resampled(
 ) -> dict[str, np.ndarray]:
     """Computes (resamples,) values by name; the draws depend on groups and seed alone.
 
-    So the draws of two models that were scored on the same recordings belong together.
+    So the draws of two models that were scored on the same recordings belong together. NaN for what
+    is `undefined_over` the folds.
     """
     rng = np.random.default_rng(seed)
     owners = [np.unique(runs[0].groups, return_inverse=True)[1] for runs in folds]
@@ -153,7 +164,8 @@ def resampled(
             for name in of_runs[0]:
                 mean = np.mean([run[name] for run in of_runs], axis=0)
                 values[name].append(np.broadcast_to(mean, (resamples,)))
-    return {k: np.sum(of_fold * np.stack(v, axis=1), axis=1) for k, v in values.items()}
+    drawn = {k: np.sum(of_fold * np.stack(v, axis=1), axis=1) for k, v in values.items()}
+    return drawn | {k: np.full(resamples, np.nan) for k in undefined_over(folds) if k in drawn}
 
 
 def interval_of(values: np.ndarray) -> tuple[float, float]:

@@ -154,10 +154,11 @@ def evaluate_part(
     checkpoint = str(part.workdir) if part.pretrain else None
     made: dict[Cell, list[Outcome]] = defaultdict(list)
     for task in open_tasks(dataclasses.replace(chosen, checkpoint=checkpoint, data=data)):
-        modes = [mode for _, mode in columns_of(settings, part.encoder)]
-        choices.note(part.encoder, name, cautions_of(facts_of([task], modes, part.seed)))
+        columns = list(columns_of(settings, part.encoder))
+        facts = facts_of([task], [mode for _, mode in columns], part.seed)
+        choices.note(part.encoder, name, cautions_of(facts))
         place = workdir / "evaluations" / name / part.encoder.replace(" ", "_")
-        for column, mode in columns_of(settings, part.encoder):
+        for column, mode in columns:
             tuned = choices.apply(name, column, mode, task, part.seed, place)
             for cell, outcome in _run(settings, tuned, mode, column, part, place):
                 made[cell].append(dataclasses.replace(outcome, pretraining=part.seed))
