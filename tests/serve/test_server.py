@@ -8,6 +8,7 @@ import io
 import json
 import pathlib
 import resource
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -66,16 +67,18 @@ def test_a_recording_is_scored_as_by_predict(address, classifier, recording):
 
 
 @pytest.mark.slow
-def test_every_malformed_recording_is_refused_and_nothing_stays(address):
+def test_every_malformed_recording_is_refused_and_nothing_stays(serve, tmp_path, monkeypatch):
     """The server goes on, and its folder of uploads is empty."""
-    for name, data in malformed().items():
-        headers = BINARY | {"X-Name": urllib.parse.quote(name)}
-        status, _, body = ask(f"{address}/api/listen", data, headers)
-        assert status in (200, 422), (name, body)
-        assert "Traceback" not in body.decode()
-    left = [p for d in pathlib.Path("/tmp").glob("cryjax-serve-*") for p in d.iterdir()]
-    assert left == []
-    assert ask(f"{address}/api/about")[0] == 200
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # servers of other tests have theirs
+    with serve() as address:
+        (uploads,) = tmp_path.glob("cryjax-serve-*")
+        for name, data in malformed().items():
+            headers = BINARY | {"X-Name": urllib.parse.quote(name)}
+            status, _, body = ask(f"{address}/api/listen", data, headers)
+            assert status in (200, 422), (name, body)
+            assert "Traceback" not in body.decode()
+        assert list(uploads.iterdir()) == []
+        assert ask(f"{address}/api/about")[0] == 200
 
 
 def test_paths_of_visitors_are_never_used(address):
