@@ -73,28 +73,32 @@ def _length(logits: Logits, change: Logits, weight: Weight, along: Weight, given
     """Computes how far to go along a direction, by Newton's method on the loss along it."""
     target, counted, strength = given
     straight, curve = strength * (weight * along).sum((0, 2)), strength * (along**2).sum((0, 2))
-    wanted = (change * target[:, None]).sum(-1)
+    # as products: XLA makes of sums, with one fit, a loop that is six times as slow
+    over_classes, over_rows = "nrc,nrc->nr", "nr,nr->r"
+    wanted = jnp.einsum("nrc,nc->nr", change, target)
     t = jnp.ones_like(strength)
     for _ in range(NEWTON):
         p = jax.nn.softmax(logits + t[None, :, None] * change)
-        mean = (p * change).sum(-1)
-        slope = (counted * (mean - wanted)).sum(0) + straight + t * curve
-        bend = (counted * ((p * change**2).sum(-1) - mean**2)).sum(0) + curve
+        mean = jnp.einsum(over_classes, p, change)
+        square = jnp.einsum(over_classes, p, change**2)
+        slope = jnp.einsum(over_rows, counted, mean - wanted) + straight + t * curve
+        bend = jnp.einsum(over_rows, counted, square - mean**2) + curve
         t = jnp.clip(t - slope / jnp.maximum(bend, 1e-12), 0.1 * t, 4 * t)
     return t
 
 
-def _update(state: _State, x: Array, given: tuple) -> _State:
+def _update(state: _State, both: tuple[Array, Array], given: tuple) -> _State:
     along = _direction(state)
+    x, transposed = both
     change = _logits(x, along)
     length = _length(state.logits, change, state.params[0], along[0], given)
     move = _times(length, along)
     params = jax.tree.map(jnp.add, state.params, move)
     logits = state.logits + length[None, :, None] * change
-    grad = _gradient(x, logits, params, given)
+    grad = _gradient(transposed, logits, params, given)
     turn = jax.tree.map(jnp.subtract, grad, state.grad)
     step = state.step + 1
-    again, kept = lambda: _inverse_diagonal(x, logits, given), lambda: state.diagonal
+    again, kept = lambda: _inverse_diagonal(transposed, logits, given), lambda: state.diagonal
     diagonal = jax.lax.cond(step % REFRESH == 0, again, kept)
     product, square = _dot(move, turn), _dot(turn, _times_diagonal(diagonal, turn))
     curved = product > 1e-10 * square
@@ -120,25 +124,26 @@ def _logits(x: Array, params: tuple) -> Logits:
     return jnp.tensordot(x, weight, 1) + bias[None]
 
 
-def _gradient(x: Array, logits: Logits, params: tuple, given: tuple) -> tuple:
+def _gradient(transposed: Array, logits: Logits, params: tuple, given: tuple) -> tuple:
     target, counted, strength = given
     residual = counted[..., None] * (jax.nn.softmax(logits) - target[:, None])
-    weight = jnp.tensordot(x, residual, ((0,), (0,))) + strength[None, :, None] * params[0]
+    weight = jnp.tensordot(transposed, residual, 1) + strength[None, :, None] * params[0]
     return weight, residual.sum(0)
 
 
-def _inverse_diagonal(x: Array, logits: Logits, given: tuple) -> tuple[Weight, Bias]:
+def _inverse_diagonal(transposed: Array, logits: Logits, given: tuple) -> tuple[Weight, Bias]:
     """Inverts the Hessian's diagonal; the bias, without a penalty, is kept from infinity."""
     _, counted, strength = given
     p = jax.nn.softmax(logits)
     bend = counted[..., None] * p * (1 - p)
-    weight = jnp.tensordot(x**2, bend, ((0,), (0,))) + strength[None, :, None]
+    weight = jnp.tensordot(transposed**2, bend, 1) + strength[None, :, None]
     return 1 / weight, 1 / (bend.sum(0) + 1e-3 * strength[:, None])
 
 
 @functools.partial(jax.jit, static_argnames=("classes", "most"))
 def fit(
     x: Float[Array, "rows features"],
+    transposed: Float[Array, "features rows"],
     labels: Int[Array, " rows"],
     counted: Float[Array, "rows fits"],
     strength: PerFit,
@@ -151,6 +156,7 @@ def fit(
 
     Args:
       x: Features, centred and best uncorrelated.
+      transposed: A copy of them, transposed: XLA multiplies by it half as fast again as by `x`.
       labels: Class of each row.
       counted: How often a row counts in each fit.
       strength: Weight of the penalty; biases have none.
@@ -166,7 +172,7 @@ def fit(
     params = (jnp.zeros((features, fits, classes)), jnp.zeros((fits, classes)))
     # written so that XLA does not fold a large constant while it compiles
     logits = jnp.broadcast_to(0 * counted[..., None], (*counted.shape, classes))
-    grad = _gradient(x, logits, params, given)
+    grad = _gradient(transposed, logits, params, given)
     empty = jax.tree.map(lambda p: jnp.zeros((MEMORY, *p.shape)), params)
     first = _State(
         jnp.zeros((), jnp.int32),
@@ -177,7 +183,7 @@ def fit(
         empty,
         jnp.zeros((MEMORY, fits)),
         jnp.ones(fits),
-        _inverse_diagonal(x, logits, given),
+        _inverse_diagonal(transposed, logits, given),
     )
 
     def steepest(state: _State) -> PerFit:
@@ -186,5 +192,5 @@ def fit(
     def going(state: _State):
         return (state.step < most) & (steepest(state).max() > tolerance)
 
-    end = jax.lax.while_loop(going, lambda state: _update(state, x, given), first)
+    end = jax.lax.while_loop(going, lambda state: _update(state, (x, transposed), given), first)
     return end.params, end.step, steepest(end) <= tolerance

@@ -4,8 +4,9 @@ Features are rotated to the principal components of all rows, which the penalty 
 there they are nearly uncorrelated, and `cryjax.evaluate.lbfgs` takes, on embeddings of real
 recordings, less than half of the iterations. Fits on as many rows with the same strength, which
 take as many iterations, share a program on the rows that one of them uses: as many as make its
-matrix products wide, and no more. Rows and components are padded to few sizes, so that few programs
-are compiled: random encoders differ in how many of their features ever vary.
+matrix products wide, and no more, since all wait for the slowest; with many classes each fit is
+alone. Rows and components are padded to few sizes, so that few programs are compiled: random
+encoders differ in how many of their features ever vary.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from cryjax.errors import UserError
 from cryjax.evaluate.lbfgs import Bias, Weight, fit
 from cryjax.evaluate.metrics import NAMES
 
-COLUMNS = 128  # of a matrix product that is fast
+COLUMNS = 32  # of a matrix product that is fast; more share a program's slowest fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _together(counted: np.ndarray, decay: np.ndarray, classes: int) -> list[np.n
     """Groups fits that share a program; all groups are of one size, the last is filled up."""
     sizes = [_padded(int(n)) for n in (counted > 0).sum(axis=1)]
     order = np.lexsort(np.stack([decay, sizes]))
-    each = min(len(order), -(-COLUMNS // classes))
+    each = min(len(order), max(1, COLUMNS // classes))
     return [np.resize(order[i : i + each], each) for i in range(0, len(order), each)]
 
 
@@ -156,8 +157,10 @@ def fit_many(
     for fits in _together(counted, decay, classes):
         rows = np.flatnonzero(counted[fits].any(axis=0))
         more = (0, _padded(len(rows)) - len(rows))
+        padded = np.pad(rotated[rows], (more, (0, 0)))
         (weight, bias), steps[fits], converged[fits] = fit(
-            np.pad(rotated[rows], (more, (0, 0))),
+            padded,
+            np.ascontiguousarray(padded.T),
             np.pad(labels[rows], more),
             np.pad(counted[fits][:, rows].T.astype(np.float32), (more, (0, 0))),
             decay[fits],
