@@ -87,9 +87,8 @@ def _length(logits: Logits, change: Logits, weight: Weight, along: Weight, given
     return t
 
 
-def _update(state: _State, both: tuple[Array, Array], given: tuple) -> _State:
+def _update(state: _State, x: Array, transposed: Array, given: tuple) -> _State:
     along = _direction(state)
-    x, transposed = both
     change = _logits(x, along)
     length = _length(state.logits, change, state.params[0], along[0], given)
     move = _times(length, along)
@@ -192,5 +191,5 @@ def fit(
     def going(state: _State):
         return (state.step < most) & (steepest(state).max() > tolerance)
 
-    end = jax.lax.while_loop(going, lambda state: _update(state, (x, transposed), given), first)
+    end = jax.lax.while_loop(going, lambda state: _update(state, x, transposed, given), first)
     return end.params, end.step, steepest(end) <= tolerance
