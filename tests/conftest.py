@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from ml_collections import ConfigDict
+from shell import OLDER_FUSIONS
 
 from cryjax.settings import changed, from_dict
 from cryjax.tasks import TASKS
@@ -18,10 +19,14 @@ from cryjax.tasks import TASKS
 os.environ.setdefault("NPROC", "64")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_collective_call_terminate_timeout_seconds=600")
 jax.config.update("jax_num_cpu_devices", 8)
-# most of a test's time is compilation; commands that tests start compile as users have it, and so
-# does `.ci/run` with its newer Python
+# most of a test's time is compilation; commands that tests start compile as users have it, or
+# QUICK, and so does `.ci/run` with its newer Python
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
+    with pytest.MonkeyPatch.context() as here:
+        split = "--xla_cpu_parallel_codegen_split_count=1"
+        here.setenv("XLA_FLAGS", f"{os.environ['XLA_FLAGS']} {OLDER_FUSIONS} {split}")
+        jax.devices()  # reads the flags, once
 # the same small programs are compiled again and again: keep them while the tests run
 if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):  # workers have their starter's
     CACHE = tempfile.TemporaryDirectory(prefix="cryjax-tests-")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from shell import run_shell
+from shell import QUICK, run_shell
 
 from cryjax import help
 from cryjax.pretraining import PretrainSettings
@@ -23,7 +23,7 @@ SMALL = ["--config.encoder.name=vgg", "--config.encoder.width=4"]
 def run(*arguments, module="cryjax.main", cwd=ROOT):
     """Runs a command as a user does; returns its status and all that it said."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=1"
+    env["XLA_FLAGS"] = f"{QUICK} --xla_force_host_platform_device_count=1"
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from shell import QUICK
 
 from configs import export, knn, simclr, suite, transfer
 from cryjax import pretraining
@@ -81,7 +82,7 @@ def test_kill_minus_nine_loses_no_bit(prepared, tmp_path):
             "--config.knn.every=None",
         ]
 
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": QUICK}
     subprocess.run(command(tmp_path / "straight"), env=env, check=True, capture_output=True)
     run = subprocess.Popen(command(tmp_path / "killed"), env=env, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 120
