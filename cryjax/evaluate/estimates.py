@@ -8,12 +8,15 @@ import numpy as np
 
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import (
+    POOLED,
     Runs,
     Statistic,
+    are_unlike,
     group_bootstrap,
     over_seeds,
     paired_bootstrap,
-    undefined_over,
+    together,
+    weighted_decisions,
     weighted_scores,
 )
 
@@ -27,9 +30,9 @@ class Run(NamedTuple):
 
 
 def by_fold(runs: Sequence[Run]) -> list[Runs]:
-    """Collects the runs of every fold, as the bootstrap wants them."""
-    folds = sorted({run.fold for run in runs})
-    return [[run.scored for run in runs if run.fold == fold] for fold in folds]
+    """Collects the runs of every fold by seed, as the bootstrap wants them."""
+    folds, in_order = sorted({run.fold for run in runs}), sorted(runs, key=lambda run: run.seed)
+    return [[run.scored for run in in_order if run.fold == fold] for fold in folds]
 
 
 def whole_seeds(runs: Sequence[Run]) -> list[Run]:
@@ -45,13 +48,17 @@ def whole_seeds(runs: Sequence[Run]) -> list[Run]:
 
 
 def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]]:
-    """Computes one value for each seed, the mean over its folds."""
-    rows, undefined = [], undefined_over(by_fold(runs))
+    """Computes one value for each seed, the mean over its folds; of `POOLED` see `are_unlike`."""
+    rows, unlike = [], are_unlike(by_fold(runs))
     for seed in sorted({run.seed for run in runs}):
         mine = [run.scored for run in runs if run.seed == seed]
         values = [statistic(scored, np.ones((1, len(scored.labels)))) for scored in mine]
-        means = {name: float(np.mean([v[name][0] for v in values])) for name in values[0]}
-        rows.append({name: np.nan if name in undefined else x for name, x in means.items()})
+        row = {name: float(np.mean([v[name][0] for v in values])) for name in values[0]}
+        if unlike:
+            whole = together(mine)
+            pooled = weighted_decisions(whole, np.ones((1, len(whole.labels))))
+            row |= {name: float(pooled[name][0]) for name in POOLED if name in row}
+        rows.append(row)
     return rows
 
 
@@ -61,8 +68,7 @@ def estimate(
     """Estimates a statistic of `whole_seeds`.
 
     Returns:
-      By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed"; NaN
-      for what is `undefined_over` the folds.
+      By name "mean" and "standard_error" over seeds, "interval" over groups, and "by_seed".
     """
     runs = whole_seeds(runs)
     rows, intervals = _by_seed(runs, statistic), group_bootstrap(by_fold(runs), statistic)

@@ -14,6 +14,7 @@ AT_ONCE = 256  # weightings that an AUC sorts together
 Statistic = Callable[[Scored, np.ndarray], dict[str, np.ndarray]]
 Intervals = dict[str, tuple[float, float]]
 Runs = Sequence[Scored]  # of one fold: the same recordings, scored with different seeds
+POOLED = ("balanced_accuracy", "macro_f1")  # means over classes, of decisions
 UNKNOWN = (np.nan, np.nan)
 
 
@@ -35,9 +36,16 @@ def weighted_scores(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray
       (weightings,) values by name; with weights of one they are scikit-learn's. NaN where a
       score is not finite.
     """
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "auc")
+    area = np.full(len(weights), np.nan)
+    if scored.finite:
+        area = _weighted_auc(scored.scores, scored.labels, weights)
+    return weighted_decisions(scored, weights) | {"auc": area}
+
+
+def weighted_decisions(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Computes accuracy and the metrics of `POOLED`, as `weighted_scores` does."""
     if not scored.finite:
-        return {name: np.full(len(weights), np.nan) for name in names}
+        return {name: np.full(len(weights), np.nan) for name in ("accuracy", *POOLED)}
     classes, right = scored.scores.shape[1], scored.decisions == scored.labels
     true, called = (_sums(weights, of, classes) for of in (scored.labels, scored.decisions))
     hits = _sums(weights, np.where(right, scored.labels, classes), classes + 1)[:, :classes]
@@ -48,7 +56,6 @@ def weighted_scores(scored: Scored, weights: np.ndarray) -> dict[str, np.ndarray
             "accuracy": hits.sum(axis=1) / true.sum(axis=1),
             "balanced_accuracy": np.nanmean(recall, axis=1),
             "macro_f1": np.nanmean(f1, axis=1),
-            "auc": _weighted_auc(scored.scores, scored.labels, weights),
         }
 
 
@@ -117,14 +124,20 @@ def _won_in_order(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) 
     return won
 
 
-def undefined_over(folds: Sequence[Runs]) -> tuple[str, ...]:
-    """Names the metrics that are means over classes, where folds test unlike classes.
+def are_unlike(folds: Sequence[Runs]) -> bool:
+    """Tells whether folds test unlike classes: `POOLED` are then of all folds together.
 
-    A mean over the classes of each fold is then no mean over all of them: of babies left out one by
-    one, each well or ill, guessing has a balanced accuracy far above one half.
+    A mean over the classes of each fold is no mean over all of them: of babies left out one by one,
+    each well or ill, guessing had a balanced accuracy far above one half. Decisions of different
+    models may be counted together, as Forman and Scholz 2010 do
+    (https://doi.org/10.1145/1882471.1882479); scores may not be ranked together.
     """
-    unlike = len({tuple(np.unique(runs[0].labels)) for runs in folds}) > 1
-    return ("balanced_accuracy", "macro_f1") if unlike else ()
+    return len({tuple(np.unique(runs[0].labels)) for runs in folds}) > 1
+
+
+def together(runs: Runs) -> Scored:
+    """Puts the predictions of several folds below each other."""
+    return Scored(*map(np.concatenate, zip(*runs, strict=True)))
 
 
 def resampled(
@@ -135,8 +148,8 @@ def resampled(
 ) -> dict[str, np.ndarray]:
     """Computes (resamples,) values by name; the draws depend on groups and seed alone.
 
-    So the draws of two models that were scored on the same recordings belong together. NaN for what
-    is `undefined_over` the folds.
+    So the draws of two models that were scored on the same recordings belong together. Where folds
+    `are_unlike`, each has the same seeds in the same order.
     """
     rng = np.random.default_rng(seed)
     owners = [np.unique(runs[0].groups, return_inverse=True)[1] for runs in folds]
@@ -165,7 +178,14 @@ def resampled(
                 mean = np.mean([run[name] for run in of_runs], axis=0)
                 values[name].append(np.broadcast_to(mean, (resamples,)))
     drawn = {k: np.sum(of_fold * np.stack(v, axis=1), axis=1) for k, v in values.items()}
-    return drawn | {k: np.full(resamples, np.nan) for k in undefined_over(folds) if k in drawn}
+    if are_unlike(folds):
+        parts = [share[:, None] * part for share, part in zip(of_fold.T, weights, strict=True)]
+        of_seeds = [
+            weighted_decisions(together(seed), np.concatenate(parts, axis=1))
+            for seed in zip(*folds, strict=True)
+        ]
+        drawn |= {k: np.mean([s[k] for s in of_seeds], axis=0) for k in POOLED if k in drawn}
+    return drawn
 
 
 def interval_of(values: np.ndarray) -> tuple[float, float]:

@@ -1,15 +1,17 @@
 """What would have flattered: each of these numbers was shown as if nothing were wrong."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from configs import study as studies
 from configs import transfer
 from cryjax.errors import UserError
-from cryjax.evaluate.estimates import Run, difference, estimate
+from cryjax.evaluate.estimates import Run, by_fold, difference, estimate
 from cryjax.evaluate.named import named_checkpoints, task_row, task_rows
 from cryjax.evaluate.operating_points import icbhi_score
 from cryjax.evaluate.outcomes import Outcome, evaluate
@@ -21,8 +23,9 @@ from cryjax.evaluate.report.combined import Combined
 from cryjax.evaluate.report.compare import compare, load_runs
 from cryjax.evaluate.report.publish import shown_path
 from cryjax.evaluate.report.study import StudyReport
-from cryjax.evaluate.report.tables import _save_predictions
+from cryjax.evaluate.report.tables import _save_predictions, note_of
 from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.statistics import resampled
 from cryjax.evaluate.task import open_tasks
 from cryjax.evaluate.trained import ABOUT, about_classifier, save_trained, trained_meta
 from cryjax.settings import changed
@@ -67,13 +70,51 @@ def test_guessing_is_no_better_than_one_half_where_babies_are_left_out_one_by_on
         for i in range(20)
     ]
     found = estimate(runs)
+    assert "decisions of all folds together" in note_of([found | {"pooled": True}])
     assert found["accuracy"]["mean"] == pytest.approx(0.85)
-    for name in ("balanced_accuracy", "macro_f1", "auc"):
-        assert np.isnan(found[name]["mean"])
-        assert np.isnan(found[name]["interval"]).all()
-        assert np.isnan(difference(runs, runs)[name]["mean"])
+    assert found["balanced_accuracy"]["mean"] == 0.5
+    assert found["balanced_accuracy"]["interval"] == [0.5, 0.5]
+    assert found["macro_f1"]["mean"] == pytest.approx((0 + 2 * 0.85 / 1.85) / 2)
+    assert difference(runs, runs)["balanced_accuracy"]["interval"] == [0, 0]
+    for value in (found["auc"], difference(runs, runs)["auc"]):
+        assert np.isnan(value["mean"])
+        assert np.isnan(value["interval"]).all()
     both = [Run("a", 0, outcome([0, 1, 0, 1], 3).test), Run("b", 0, outcome([0, 1], 1).test)]
-    assert estimate(both)["balanced_accuracy"]["mean"] > 0
+    assert estimate(both)["balanced_accuracy"]["mean"] == pytest.approx((0.75 + 0.5) / 2)
+
+
+@pytest.mark.parametrize("babies", [1, 3])
+def test_decisions_of_unlike_folds_are_counted_together_as_scikit_learn_counts(babies):
+    """Two seeds, six folds of one baby each or of three: each draw weights its recordings."""
+    rng, runs = np.random.default_rng(1), []
+    for fold in range(6):
+        labels, groups = np.full(9, fold % 3), np.arange(9) % babies
+        runs += [
+            Run(f"f{fold}", seed, Scored.of(rng.dirichlet(np.ones(3), 9), labels, groups))
+            for seed in (1, 0)
+        ]
+    found, folds = estimate(runs), by_fold(runs)
+    draws, rng = resampled(folds, resamples=5), np.random.default_rng(0)
+    if babies == 1:
+        weights = np.repeat(rng.multinomial(6, np.full(6, 1 / 6), size=5), 9, axis=1)
+    else:
+        drawn = [rng.multinomial(3, np.full(3, 1 / 3), size=5) for _ in range(6)]
+        weights = np.concatenate([part[:, np.arange(9) % 3] for part in drawn], axis=1)
+    scorers = {
+        "balanced_accuracy": sklearn.metrics.balanced_accuracy_score,
+        "macro_f1": functools.partial(sklearn.metrics.f1_score, average="macro"),
+    }
+    for name, scorer in scorers.items():
+        for at, seed in enumerate((0, 1)):
+            mine = [run.scored for run in runs if run.seed == seed]
+            truth, said = (np.concatenate([s[i] for s in mine]) for i in (1, 3))
+            assert found[name]["by_seed"][at] == pytest.approx(scorer(truth, said), rel=1e-12)
+        of_seeds = []
+        for at in (0, 1):
+            truth, said = (np.concatenate([fold[at][i] for fold in folds]) for i in (1, 3))
+            kept = [(truth[w > 0], said[w > 0], w[w > 0]) for w in weights]
+            of_seeds.append([scorer(a, b, sample_weight=w) for a, b, w in kept])
+        np.testing.assert_allclose(draws[name], np.mean(of_seeds, axis=0), rtol=1e-12)
 
 
 def test_what_diverged_has_no_score_of_the_challenge():

@@ -9,19 +9,20 @@ import numpy as np
 
 from cryjax.data.manifest import save_csv
 from cryjax.errors import UserError
-from cryjax.evaluate.estimates import Run, difference, estimate
+from cryjax.evaluate.estimates import Run, by_fold, difference, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.report import html, plots
 from cryjax.evaluate.report.cautions import cautions_in
 from cryjax.evaluate.report.tables import (
-    NOTE,
     PREDICTIONS,
     Table,
     cell,
     from_spreadsheet,
     gain_cell,
+    note_of,
 )
 from cryjax.evaluate.scoring import Scored
+from cryjax.evaluate.statistics import are_unlike
 from cryjax.files import replacing
 
 KEYS = ("fold", "path", "start_s", "group", "label")
@@ -110,6 +111,7 @@ def compare(
     for mode in shown:
         for name, folder, (runs, _) in zip(names, folders, loaded, strict=True):
             row: dict[str, Any] = {"mode": mode, "run": name, **estimate(runs[mode])}
+            row["pooled"] = are_unlike(by_fold(runs[mode]))
             row["cautions"] = cautions_in(folder)
             row["difference"] = (
                 None if name == names[0] else difference(runs[mode], first[mode])[metric]
@@ -136,8 +138,8 @@ def save(rows: list[dict[str, Any]], metric: str, out: pathlib.Path) -> str:
         for row in rows
     ]
     note = (
-        f"{NOTE} Differences are paired by group: where the interval holds 0, the data do not tell "
-        "the two apart."
+        f"{note_of(rows)} Differences are paired by group: where the interval holds 0, the data do "
+        "not tell the two apart."
     )
     table = Table(f"Comparison with {reference}", header, cells, note, rows)
     said = list(dict.fromkeys(f"{row['run']}: {one}" for row in rows for one in row["cautions"]))

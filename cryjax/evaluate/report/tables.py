@@ -15,6 +15,7 @@ from cryjax.data.manifest import save_csv
 from cryjax.evaluate.estimates import by_fold, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome, runs_of
+from cryjax.evaluate.statistics import are_unlike
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
 PREDICTIONS = "predictions.csv"
@@ -25,8 +26,13 @@ NOTE = (
     "there is one run: of one seed, or because every seed gives the same."
 )
 WHY_UNDEFINED = (
-    f"{UNDEFINED}: not defined, because the test part holds one class (AUC), test folds hold "
-    "unlike classes (balanced accuracy, macro F1: take folds of more groups) or every run diverged."
+    f"{UNDEFINED}: not defined, because the test part, or a fold of it, holds one class (AUC) or "
+    "every run diverged."
+)
+WHY_POOLED = (
+    "Test folds hold unlike classes: balanced accuracy and macro F1 are those of the decisions of "
+    "all folds together. Where a fold is one group, guessing can fall below one half: what is left "
+    "out for the test is missing among the labels that are trained on."
 )
 
 
@@ -91,6 +97,7 @@ def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dic
         row["seeds"] = len({run.seed for run in runs})
         row["folds"] = len({run.fold for run in runs})
         row["groups"] = sum(len(np.unique(fold[0].groups)) for fold in by_fold(runs))
+        row["pooled"] = are_unlike(by_fold(runs))
         row["diverged"] = sum(not run.scored.finite for run in runs)
         row["runs"] = len(runs)
         rows.append(row | estimate(runs))
@@ -131,12 +138,17 @@ def in_words(value: Any) -> str:
     return ", ".join(f"{k} {v}" for k, v in pairs) or str(value)
 
 
+def note_of(rows: Sequence[dict[str, Any]]) -> str:
+    """Explains the cells of the metrics: what ± and [] are, and what these rows need besides."""
+    undefined = any(np.isnan(row[name]["mean"]) for row in rows for name in NAMES)
+    pooled = any(row["pooled"] for row in rows)
+    return " ".join([NOTE, *[WHY_UNDEFINED] * undefined, *[WHY_POOLED] * pooled])
+
+
 def main_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     """Makes the table of the metrics, one row for each protocol."""
     cells = [[mode_cell(row), *(cell(row[name]) for name in NAMES), row["seeds"]] for row in rows]
-    undefined = any(UNDEFINED in map(str, line) for line in cells)
-    note = f"{NOTE} {WHY_UNDEFINED}" if undefined else NOTE
-    return Table(title, ["mode", *NAMES, "seeds"], cells, note, rows)
+    return Table(title, ["mode", *NAMES, "seeds"], cells, note_of(rows), rows)
 
 
 def save(
