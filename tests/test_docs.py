@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from shell import run_shell
+from shell import QUICK, run_shell
 
 ROOT = pathlib.Path(__file__).parent.parent
 HOWTO = sorted((ROOT / "docs" / "howto").glob("*.md"))
@@ -74,7 +74,8 @@ def test_the_tutorial_runs_command_by_command(tmp_path):
     assert len(steps) == 6
     for step in steps:
         command, _, shown = step.partition("\n")
-        said = run_shell(command.replace("--config.steps=60", "--config.steps=20"), tmp_path)
+        short = command.replace("--config.steps=60", "--config.steps=20")
+        said = run_shell(short, tmp_path, XLA_FLAGS=QUICK)
         heard = without_figures(said)
         for line in shown.splitlines():
             if not line.startswith(" 0."):  # the order of neighbours is another encoder's

@@ -4,7 +4,7 @@ import pathlib
 import re
 
 import pytest
-from shell import run_shell
+from shell import QUICK, run_shell
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -17,7 +17,8 @@ def test_every_command_of_the_practical_runs(recordings, tmp_path):
     short = " --config.seeds=1 --config.probe.scratch.epochs=2 --config.probe.linear.steps=20\n"
     for block in blocks:
         trainings = re.sub(r"(cryjax\.main (?:.*\\\n)*.*)\n", r"\1" + short, block)
-        run_shell(trainings, ROOT, RECORDINGS=str(recordings("icbhi_sample")), OUT=str(tmp_path))
+        given = {"RECORDINGS": str(recordings("icbhi_sample")), "OUT": str(tmp_path)}
+        run_shell(trainings, ROOT, XLA_FLAGS=QUICK, **given)
     assert (tmp_path / "recording.png").stat().st_size > 50_000
     for name in ("simple_cnn", "cnn_gru", "leaky_val", "leaky_test", "few"):
         page = (tmp_path / name / "report.html").read_text()
