@@ -282,7 +282,7 @@ def test_the_compiled_gradient_is_that_of_one_operation_after_another(name, widt
     w = jnp.asarray(np.random.default_rng(1).normal(size=encoder.features), jnp.float32)
     grad = jax.grad(lambda p: jnp.sin(nnx.merge(graphdef, p, rest)(x) @ w).sum())
     lowered = jax.jit(grad).lower(params)
-    as_users = {"xla_cpu_use_fusion_emitters": True} if OLDER_FUSIONS else {}
+    as_users: dict[str, Any] = {"xla_cpu_use_fusion_emitters": True} if OLDER_FUSIONS else {}
     fused = lowered.compile(as_users)
     alone = lowered.compile(as_users | {"xla_disable_hlo_passes": "fusion"})
     operations = [str(program.as_text()).count(" fusion(") for program in (fused, alone)]
