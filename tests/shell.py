@@ -1,4 +1,4 @@
-"""Commands: of the documentation, run as a reader runs them, and quickly compiled ones."""
+"""Commands that tests start: those of the documentation, and some that compile quickly."""
 
 import os
 import pathlib
@@ -11,6 +11,13 @@ import jax
 OLDER_FUSIONS = "--xla_cpu_use_fusion_emitters=false" if jax.__version_info__ < (0, 11) else ""
 # two thirds of a training's compilation, for steps that take a tenth longer
 QUICK = f"{OLDER_FUSIONS} --xla_backend_optimization_level=1"
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def quickly(devices):
+    """Returns the variables of a command that compiles quickly and has so many CPU devices."""
+    flags = f"{QUICK} --xla_force_host_platform_device_count={devices}"
+    return {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def run_shell(script, cwd, **env):

@@ -1,7 +1,5 @@
 """Three users' first hour, command by command: what is said, and what stops them in one line."""
 
-import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -9,25 +7,22 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from shell import QUICK, run_shell
+from shell import ROOT, quickly, run_shell
 
 from cryjax import help
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import from_dict
 
-ROOT = pathlib.Path(__file__).parent.parent
 NEXT = ("predict", "embed", "search", "export", "serve")
 SMALL = ["--config.encoder.name=vgg", "--config.encoder.width=4"]
 
 
 def run(*arguments, module="cryjax.main", cwd=ROOT):
     """Runs a command as a user does; returns its status and all that it said."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    env["XLA_FLAGS"] = f"{QUICK} --xla_force_host_platform_device_count=1"
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
-        env=env,
+        env=quickly(devices=1),
         capture_output=True,
         text=True,
         check=False,

@@ -38,13 +38,16 @@ def by_fold(runs: Sequence[Run]) -> list[Runs]:
 def whole_seeds(runs: Sequence[Run]) -> list[Run]:
     """Leaves out the seeds of which a run diverged on any fold, unless all did.
 
-    Of the others it keeps those with most folds: where a study was stopped, the folds that a seed
-    lacks would pass for its spread.
+    Of the others it keeps those with the same folds as the first with most: where a study was
+    stopped, the folds that a seed lacks would pass for its spread.
     """
     diverged = {run.seed for run in runs if not run.scored.finite}
     kept = [run for run in runs if run.seed not in diverged] or list(runs)
-    folds = collections.Counter(run.seed for run in kept)
-    return [run for run in kept if folds[run.seed] == max(folds.values())]
+    folds = collections.defaultdict(set)
+    for run in kept:
+        folds[run.seed].add(run.fold)
+    most = max(folds.values(), key=len)
+    return [run for run in kept if folds[run.seed] == most]
 
 
 def _by_seed(runs: Sequence[Run], statistic: Statistic) -> list[dict[str, float]]:

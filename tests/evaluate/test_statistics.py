@@ -138,6 +138,8 @@ def test_a_seed_that_lacks_a_fold_adds_no_spread_and_is_compared_with_nobody():
     lost = scored._replace(scores=scored.scores * np.nan)
     diverged = [theirs[0], Run("b", 0, lost), theirs[2], run("a", 1, 36)]
     assert [(r.seed, r.fold) for r in whole_seeds(diverged)] == [(1, "a")]
+    apart = [run(fold, seed, 36) for fold, seed in (("b", 1), ("a", 0), ("c", 1), ("b", 0))]
+    assert {r.seed for r in whole_seeds(apart)} == {1}  # as many folds, but others
 
 
 def test_seed_spread_and_group_interval_are_apart():

@@ -6,8 +6,6 @@ would tell nothing about devices. At these rates twelve updates still move the l
 it; at rates ten times these by up to five times the tolerance. In float64: test_step.
 """
 
-import os
-import pathlib
 import shutil
 import signal
 import socket
@@ -18,13 +16,12 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from shell import QUICK
+from shell import ROOT, quickly
 
 from cryjax.train.log import load_metrics
 from data_prep.main import prepare
 
 pytestmark = pytest.mark.slow
-ROOT = pathlib.Path(__file__).parent.parent.parent
 STEPS = 12
 SMALL = {
     "simclr": ["--config.encoder.name=audio_ntt", "--config.optim.learning_rate=3e-6"],
@@ -69,8 +66,7 @@ def start(method, data, workdir, *, devices, process=(0, 1), port=0, steps=STEPS
             f"--num_processes={process[1]}",
             f"--process_id={process[0]}",
         ]
-    flags = f"{QUICK} --xla_force_host_platform_device_count={devices}"
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    env = quickly(devices)
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from cryjax.data.corpus import Corpus
-from cryjax.evaluate.estimates import difference, estimate
+from cryjax.evaluate.estimates import by_fold, difference, estimate
 from cryjax.evaluate.metrics import NAMES
 from cryjax.evaluate.outcomes import Outcome, runs_of
-from cryjax.evaluate.report.tables import Table, cell, gain_cell
+from cryjax.evaluate.report.tables import Table, cell, gain_cell, note_of
 from cryjax.evaluate.scoring import Scored
-from cryjax.evaluate.statistics import weighted_scores
+from cryjax.evaluate.statistics import are_unlike, weighted_scores
 
 FEWEST = 2  # groups of a subgroup, below which it is not shown
 
@@ -60,11 +60,12 @@ def subgroups(
             groups = len(set(np.concatenate([scored.groups for scored in first.values()])))
             if groups < FEWEST:
                 continue
-            numbers = estimate(runs)
+            numbers, pooled = estimate(runs), are_unlike(by_fold(runs))
             count = sum(len(scored.labels) for scored in first.values())
             rows.append([column, value, count, groups, *(cell(numbers[n]) for n in NAMES)])
-            raw.append({"column": column, "value": str(value), "groups": groups} | numbers)
-    note = f"Mode {mode}; subgroups of fewer than {FEWEST} groups are left out."
+            about = {"column": column, "value": str(value), "groups": groups, "pooled": pooled}
+            raw.append(about | numbers)
+    note = f"Mode {mode}; subgroups of fewer than {FEWEST} groups are left out. {note_of(raw)}"
     header = ["column", "value", "recordings", "groups", *NAMES]
     return [Table("Subgroups", header, rows, note, raw)] if rows else []
 

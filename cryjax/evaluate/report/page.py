@@ -22,7 +22,7 @@ from cryjax.evaluate.protocols import PROTOCOLS
 from cryjax.evaluate.report import checklist, html, plots
 from cryjax.evaluate.report.cautions import cautions_of
 from cryjax.evaluate.report.clinical import ClinicalSettings
-from cryjax.evaluate.report.tables import NOTE, Table, cell, in_words, mode_cell, restrictions
+from cryjax.evaluate.report.tables import Table, cell, in_words, mode_cell, note_of, restrictions
 from cryjax.evaluate.task import EvaluationTask
 
 NOT_FOR = (
@@ -148,7 +148,7 @@ def _results(parts: ReportParts) -> str:
     rows = [
         [mode_cell(r), *(cell(r[n]) for n in NAMES), r["seeds"], r["groups"]] for r in parts.rows
     ]
-    return html.table(header, rows, f"{NOTE} By recording.")
+    return html.table(header, rows, f"{note_of(parts.rows)} By recording.")
 
 
 def _split_table(parts: ReportParts) -> str:

@@ -94,10 +94,11 @@ def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dic
     for mode in dict.fromkeys(outcome.mode for outcome in outcomes):
         runs = runs_of(outcomes, mode, level)
         row: dict[str, Any] = {"mode": mode, "level": level}
+        folds = by_fold(runs)
         row["seeds"] = len({run.seed for run in runs})
-        row["folds"] = len({run.fold for run in runs})
-        row["groups"] = sum(len(np.unique(fold[0].groups)) for fold in by_fold(runs))
-        row["pooled"] = are_unlike(by_fold(runs))
+        row["folds"] = len(folds)
+        row["groups"] = sum(len(np.unique(fold[0].groups)) for fold in folds)
+        row["pooled"] = are_unlike(folds)
         row["diverged"] = sum(not run.scored.finite for run in runs)
         row["runs"] = len(runs)
         rows.append(row | estimate(runs))
