@@ -23,7 +23,7 @@ from cryjax.evaluate.report.combined import Combined
 from cryjax.evaluate.report.compare import compare, load_runs
 from cryjax.evaluate.report.publish import shown_path
 from cryjax.evaluate.report.study import StudyReport
-from cryjax.evaluate.report.tables import _save_predictions, note_of
+from cryjax.evaluate.report.tables import WHY_POOLED, _save_predictions, note_of, summarise
 from cryjax.evaluate.scoring import Scored
 from cryjax.evaluate.statistics import resampled
 from cryjax.evaluate.task import open_tasks
@@ -187,6 +187,18 @@ def test_a_study_says_its_cautions_first_and_ranks_equal_folds_alone(tmp_path):
     assert text.splitlines()[1].startswith("- a, A: LEAKY")
     assert "mean rank" not in text
     assert "40 to 80 groups" in text
+
+
+def test_tables_of_many_runs_say_where_decisions_are_pooled(tmp_path):
+    folds = [outcome([int(i < 3)] * 4, 4, row="linear", fold=f"baby{i}") for i in range(6)]
+    for metric, said in (("balanced_accuracy", 1), ("accuracy", 0)):
+        text = StudyReport("s", "?", metric).save(tmp_path, {("a", "A", "linear"): folds}, {})
+        assert text.count(WHY_POOLED) == said
+        rows = {"table": {"recording": summarise(folds)}, "more": {}}
+        (tmp_path / "metrics.json").write_text(json.dumps(rows | {"about": CLEAN}))
+        combined = Combined("t", ("linear",), metric, {})
+        text = combined.save(tmp_path, {"row": tmp_path}, ["a row of the source"])
+        assert text.count(WHY_POOLED) == said
 
 
 def test_leaks_of_rows_stand_under_every_table_of_them(smoke, tmp_path):

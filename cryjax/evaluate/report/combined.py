@@ -10,7 +10,8 @@ from cryjax.data.manifest import save_csv
 from cryjax.errors import UserError
 from cryjax.evaluate.report import html
 from cryjax.evaluate.report.cautions import cautions_in
-from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet
+from cryjax.evaluate.report.tables import WHY_POOLED, Table, cell, for_spreadsheet
+from cryjax.evaluate.statistics import POOLED
 from cryjax.files import save_json
 
 NOTE = (
@@ -57,7 +58,8 @@ class Combined:
             figures = [row[f"{mode}_published"] for mode in theirs]
             ours = [row["row"], *(_cell(row, mode) for mode in self.modes)]
             cells.append(ours + ["" if figure is None else str(figure) for figure in figures])
-        table = Table(f"{self.title}, {self.metric} in per cent", head, cells, NOTE, rows)
+        note = " ".join([NOTE, *[WHY_POOLED] * any(row["pooled"] for row in rows)])
+        table = Table(f"{self.title}, {self.metric} in per cent", head, cells, note, rows)
         each = "Every row has a report of its own in the folder of its name."
         said = [f"{row}: {text}" for row, at in folders.items() for text in cautions_in(at)]
         text = "\n\n".join([table.as_markdown(), *(f"- {line}" for line in said)]) + "\n"
@@ -75,7 +77,7 @@ class Combined:
 
     def _row(self, name: str, folder: pathlib.Path | None) -> dict[str, Any]:
         """Collects the figures of a finished run, none without a folder, and the source's."""
-        row: dict[str, Any] = {"row": name}
+        row: dict[str, Any] = {"row": name, "pooled": False}
         if folder is not None:
             metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             for mode in self.modes:
@@ -84,6 +86,7 @@ class Combined:
                     values = (figures["mean"], figures["standard_error"], low, high)
                     keys = (f"{mode}_{key}" for key in ("mean", "error", "low", "high"))
                     row |= dict(zip(keys, values, strict=True))
+                    row["pooled"] |= figures["pooled"] and self.metric in POOLED
         theirs = self.published.get(name, {})
         return row | {f"{mode}_published": theirs.get(mode) for mode in self._published_modes}
 
@@ -98,7 +101,7 @@ def _figures(metrics: dict[str, Any], mode: str, metric: str) -> dict[str, Any] 
     """Finds a metric in the table by recording or a further one; None if the mode did not run."""
     tables = [metrics["table"]["recording"], *metrics["more"].values()]
     mine = [row for rows in tables for row in rows if row.get("mode") == mode]
-    found = [row[metric] for row in mine if metric in row]
+    found = [row[metric] | {"pooled": row.get("pooled", False)} for row in mine if metric in row]
     every = {key for rows in tables for row in rows for key in row}
     if mine and not found and metric not in every:  # some tables leave out majority
         names = sorted({k for row in mine for k, v in row.items() if isinstance(v, dict)})

@@ -15,8 +15,8 @@ from cryjax.data.manifest import save_csv
 from cryjax.evaluate.estimates import Run, by_fold, difference, estimate, whole_seeds
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings, plots
-from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, unique_runs
-from cryjax.evaluate.statistics import interval_of, resampled
+from cryjax.evaluate.report.tables import WHY_POOLED, Table, cell, for_spreadsheet, unique_runs
+from cryjax.evaluate.statistics import POOLED, are_unlike, interval_of, resampled
 from cryjax.files import load_json, save_json
 
 NOTE = (
@@ -74,6 +74,7 @@ class StudyReport:
         rows: list[dict[str, Any]] = [
             {"task": task, "row": row, "column": column, "seeds": len({r.seed for r in mine})}
             | {"folds": len({r.fold for r in mine}), "groups": _groups(mine)}
+            | {"pooled": self.metric in POOLED and are_unlike(by_fold(mine))}
             | estimate(mine)[self.metric]
             for (task, row, column), mine in runs.items()
         ]
@@ -117,7 +118,8 @@ class StudyReport:
         counts = sorted({row["groups"] for row in mine.values()})
         groups = " to ".join(map(str, [counts[0], *counts[1:][-1:]]))
         title = f"{task}, {self.metric.replace('_', ' ')}"
-        note = f"{NOTE} {groups} groups."
+        pooled = any(row["pooled"] for row in mine.values())
+        note = " ".join([NOTE, f"{groups} groups.", *[WHY_POOLED] * pooled])
         return Table(title, head, cells, note, rows).as_markdown()
 
     def _differences(self, runs: Mapping[Key, list[Run]]) -> list[str]:
