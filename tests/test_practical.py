@@ -17,9 +17,7 @@ def test_every_command_of_the_practical_runs(recordings, tmp_path):
     short = " --config.seeds=1 --config.probe.scratch.epochs=2 --config.probe.linear.steps=20\n"
     fewer = ("autoencoder,pi_model,vat,pseudo_label", "pseudo_label")  # all run in test_protocols
     for block in blocks:
-        trainings = re.sub(
-            r"(cryjax\.main (?:.*\\\n)*.*)\n", r"\1" + short, block.replace(*fewer)
-        )
+        trainings = re.sub(r"(cryjax\.main (?:.*\\\n)*.*)\n", r"\1" + short, block.replace(*fewer))
         given = {"RECORDINGS": str(recordings("icbhi_sample")), "OUT": str(tmp_path)}
         run_shell(trainings, ROOT, XLA_FLAGS=QUICK, **given)
     assert (tmp_path / "recording.png").stat().st_size > 50_000

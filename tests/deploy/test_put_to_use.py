@@ -1,8 +1,5 @@
 """Encoders put to use: the same numbers as in evaluation, from any recording, stopped or not."""
 
-import csv
-import dataclasses
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,23 +10,13 @@ import soundfile
 
 import cryjax
 from cryjax.data.corpus import open_corpus
-from cryjax.deploy import cli, embed, job, predict, recordings, search, table
+from cryjax.deploy import cli, embed, job, predict, recordings, table
 from cryjax.deploy.classifier import Classifier
 from cryjax.deploy.job import Job
-from cryjax.deploy.recordings import Embedded, find
+from cryjax.deploy.recordings import find
 from cryjax.encoder import load
 from cryjax.evaluate.embeddings import embed as embed_corpus
-
-
-@pytest.fixture(scope="module")
-def sources(prepared):
-    """The recordings of the small corpus."""
-    return prepared.parent
-
-
-def rows_of(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from data_prep.corpus import rows_of
 
 
 @pytest.mark.parametrize("mode", ["linear", pytest.param("finetune", marks=pytest.mark.slow)])
@@ -38,7 +25,7 @@ def test_a_kept_classifier_says_what_the_evaluation_said(judged_by, sources, mod
     model = cryjax.load(judged / "best" / f"{mode}-seed0")
     assert isinstance(model, Classifier)
     assert model.classes == ["noise", "tone"]
-    rows = [r for r in rows_of(judged / "predictions.csv") if r["mode"] == mode]
+    rows = [r for r in rows_of(judged / "predictions.csv", "") if r["mode"] == mode]
     assert rows
     for row in rows:
         wave, rate = soundfile.read(sources / row["path"], dtype="float32")
@@ -96,7 +83,7 @@ def test_every_ending_holds_the_same_windows(trained, sources, tmp_path):
     a, b = (table.load_embeddings(made[ending]) for ending in (".npz", ".parquet"))
     for ours, theirs in zip(a, b, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    rows = rows_of(made[".csv"])
+    rows = list(rows_of(made[".csv"], ""))
     assert [row["path"] for row in rows] == a.path.tolist()
     np.testing.assert_allclose([float(row["0"]) for row in rows], a.h[:, 0], rtol=1e-5)
 
@@ -148,7 +135,7 @@ def test_odd_recordings_are_embedded_or_quarantined_one_by_one(trained, odd, tmp
     made = table.load_embeddings(out)
     good = {"mono 8k.wav", "stéréo.wav", "eight.wav", "short.flac", "high.wav", "link.wav"}
     assert {name.rpartition("/")[2] for name in made.path} == good
-    bad = {row["path"].rpartition("/")[2] for row in rows_of(tmp_path / "e.npz.quarantine.csv")}
+    bad = {row["path"].rpartition("/")[2] for row in rows_of(tmp_path / "e.npz.quarantine.csv", "")}
     assert bad == {"text.wav", "empty.ogg"}
     assert np.isfinite(made.h).all()
     short = made.path == str(odd / "short.flac")
@@ -234,125 +221,6 @@ def test_an_empty_match_or_an_encoder_alone_is_an_error(trained, tmp_path, capsy
     assert "an encoder without a classifier" in capsys.readouterr().err
     assert embed.main([str(tmp_path), str(tmp_path)]) == 1
     assert "cryjax:" in capsys.readouterr().err
-
-
-def test_predict_writes_windows_recordings_and_events(judged, sources, tmp_path, capsys):
-    model, out = judged / "best" / "linear-seed0", tmp_path / "s.csv"
-    command = [str(model), str(sources), f"--out={out}", "--workers=1", "--threshold=0.5"]
-    assert predict.main([*command, "--format=csv,audacity,raven"]) == 0
-    said = capsys.readouterr().out
-    whole = rows_of(tmp_path / "s.recordings.csv")
-    assert len(whole) == 36
-    assert {"path", "noise", "tone", "is tone"} == set(whole[0])
-    for row in whole:
-        assert (float(row["tone"]) >= 0.5) == (row["is tone"] == "True")
-    assert f"{sum(r['is tone'] == 'True' for r in whole)} of 36 recordings are 'tone'" in said
-    events = rows_of(tmp_path / "s.events.csv")
-    assert len(list((tmp_path / "s").glob("*.selections.txt"))) == len({e["path"] for e in events})
-    windows = rows_of(out)
-    for event in events:
-        mine = [w for w in windows if w["path"] == event["path"]]
-        assert max(float(w["tone"]) for w in mine) >= 0.5
-
-
-def test_events_join_adjacent_windows_with_hysteresis():
-    start = np.arange(8.0)
-    scores = np.array([0.1, 0.45, 0.6, 0.42, 0.3, 0.9, 0.41, 0.2])
-    found = predict.events_of(start, start + 1, scores, 0.5, 0)
-    assert [(e.start_s, e.end_s, e.score) for e in found] == [(2, 4, 0.6), (5, 7, 0.9)]
-    assert predict.events_of(start, start + 1, scores, 0.5, 2.5) == []
-    apart = predict.events_of(3 * start, 3 * start + 1, np.full(8, 0.9), 0.5, 0)
-    assert len(apart) == 8
-
-
-def test_windows_are_compared_with_the_threshold_on_its_own_scale(judged, sources, tmp_path):
-    """A recording of one window was of the class and had no event, or the other way round."""
-    model = cryjax.load(judged / "best" / "linear-seed0")
-    assert isinstance(model, Classifier)
-    model = dataclasses.replace(
-        model, about=model.about | {"temperature": 3.0, "class_bias": [-1.0, 1.0]}
-    )
-    raw = np.array([[0.6, 0.4]])
-    overall = model.score_recording(raw)
-    np.testing.assert_allclose(model.recalibrate(raw)[0], overall)
-    assert overall[1] > 0.5 > raw[0, 1]
-    features = np.linalg.lstsq(model.head["kernel"].T, np.log(raw[0]) - model.head["bias"])[0]
-    h = (features * model.head["std"] + model.head["mean"])[None]
-    results = predict._Results(model, "tone", 0.5, 0.0, tmp_path / "s", ["csv", "audacity"])
-    times = np.array([0.0]), np.array([1.0])
-    (row,) = results.add(Embedded(np.array(["a/b.wav"]), *times, h))
-    assert results.recordings[0]["is tone"] == "True"
-    assert len(results.events) == 1
-    assert float(row["tone"]) == pytest.approx(float(results.events[0]["score"]))
-    # names that differ in separators alone have files of their own, and none is left without events
-    list(results.add(Embedded(np.array(["a_b.wav"]), *times, h)))
-    assert len(list((tmp_path / "s").glob("*.txt"))) == 2
-    higher = predict._Results(model, "tone", 0.99, 0.0, tmp_path / "s", ["audacity"])
-    list(higher.add(Embedded(np.array(["a/b.wav"]), *times, h)))
-    assert len(list((tmp_path / "s").glob("*.txt"))) == 1
-
-
-def test_stretches_of_a_file_stand_together_in_order(tmp_path):
-    """A table in another order joined 50 s to 5 s into one event that was then dropped."""
-    for name in "ab":
-        soundfile.write(tmp_path / f"{name}.wav", np.zeros(8000), 8000)
-    lines = ("path,start_s,end_s", "a.wav,0.5,0.9", "b.wav,0,1", "a.wav,0,0.4")
-    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    found = find([str(tmp_path / "t.csv")])
-    assert [(c.path[-5:], c.start_s) for c in found] == [
-        ("a.wav", 0.0),
-        ("a.wav", 0.5),
-        ("b.wav", 0.0),
-    ]
-    inside = predict.events_of(np.array([0.0, 2.0]), np.array([9.0, 3.0]), np.ones(2), 0.5, 5)
-    assert [(e.start_s, e.end_s) for e in inside] == [(0.0, 9.0)]
-
-
-def test_search_finds_the_clip_itself_first(trained, sources, tmp_path, capsys):
-    out = tmp_path / "e.npz"
-    embed.main([str(trained), str(sources), f"--out={out}", "--workers=1"])
-    capsys.readouterr()
-    like = ["--like", str(sources / "4.wav"), "--count=3"]
-    assert search.main([str(trained), str(out), *like]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert lines[1].endswith("/4.wav")
-    assert float(lines[1].split()[0]) >= float(lines[3].split()[0])
-    (tmp_path / "bad.npz").write_bytes(b"x")
-    assert search.main([str(trained), str(tmp_path / "bad.npz"), *like]) == 1
-    rng = np.random.default_rng(0)
-    h, query = rng.normal(size=(1000, 8)), rng.normal(size=8)
-    rows, cosines = search.nearest(query, h, 10)
-    true = h @ query / np.linalg.norm(h, axis=1) / np.linalg.norm(query)
-    np.testing.assert_array_equal(rows, np.argsort(-true)[:10])
-    np.testing.assert_allclose(cosines, np.sort(true)[::-1][:10])
-
-
-@pytest.mark.parametrize("ending", [".npz", ".parquet"])
-def test_blocks_and_an_index_find_what_one_product_finds(tmp_path, monkeypatch, ending):
-    rng, path = np.random.default_rng(0), tmp_path / f"e{ending}"
-    h, query = rng.normal(size=(500, 16)).astype(np.float32), rng.normal(size=16)
-    table.save(path, [Embedded(np.full(500, "a.wav"), np.arange(500.0), np.arange(1, 501.0), h)])
-    true, cosines = search.nearest(query, h, 10)
-    monkeypatch.setattr(search, "BLOCK", 64)
-    file = table.EmbeddingsFile(path)
-    rows, found = search.exactly(file, query, 10)
-    np.testing.assert_array_equal(rows, true)
-    np.testing.assert_allclose(found, cosines, rtol=1e-6)
-    assert len(file) == 500
-    places = list(file.places(rows))
-    assert places == [("a.wav", float(row), float(row + 1)) for row in true]
-    with pytest.raises(ValueError, match="holds 16 features, this encoder has 8"):
-        search.exactly(file, query[:8], 10)
-    if importlib.util.find_spec("faiss") is None:
-        with pytest.raises(ValueError, match="pip install faiss-cpu, or --exact"):
-            search.by_index(file, query, 10)
-        return
-    for _ in range(2):  # built, then read
-        rows, found = search.by_index(file, query, 10)
-        assert len(set(rows.tolist()) & set(true.tolist())) >= 9
-        assert found[0] == pytest.approx(cosines[0], abs=2e-3)
-    assert len(list(tmp_path.glob("*.faiss"))) == 1
 
 
 def test_the_command_knows_its_names(monkeypatch, capsys):

@@ -1,10 +1,7 @@
 """Studies: one table, figure and verdict; what is there is not run again; test chooses nothing."""
 
 import dataclasses
-import functools
 import json
-import pathlib
-import tempfile
 
 import numpy as np
 import pytest
@@ -13,26 +10,20 @@ from configs import laptop
 from configs import study as configs_study
 from configs.studies import adapt
 from cryjax.augment import AugmentSettings
-from cryjax.data.splits import make_splits
 from cryjax.errors import UserError
-from cryjax.evaluate.outcomes import Outcome
-from cryjax.evaluate.report import crossings
-from cryjax.evaluate.report.study import StudyReport, add_seconds
 from cryjax.evaluate.scoring import Scored
-from cryjax.evaluate.task import EvaluationSettings, open_tasks
-from cryjax.evaluate.training import ProbeSettings
+from cryjax.evaluate.task import open_tasks
 from cryjax.main import with_corpora
 from cryjax.objectives.slicer import SLICERSettings
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import changed, from_dict, identity, merged, unlike_defaults
 from cryjax.spec import preset
 from cryjax.studies import evaluation
-from cryjax.studies.evaluation import Choices, columns_of
-from cryjax.studies.parts import minutes_of, parts_of, pretraining_of
-from cryjax.studies.settings import RANDOM, StudySettings, evaluation_of
+from cryjax.studies.evaluation import Choices
+from cryjax.studies.parts import parts_of, pretraining_of
+from cryjax.studies.settings import RANDOM, evaluation_of
 from cryjax.tasks import study
 from cryjax.train.optim import OptimSettings
-from data_prep import CORPORA
 
 
 @pytest.fixture(scope="module")
@@ -236,203 +227,3 @@ def test_shares_of_labels_are_columns(settings, tmp_path):
         for encoder in ("random", "SimCLR")
         for share in ("30 %", "100 %")
     }
-
-
-def outcomes(task, right, seed=0):
-    """Outcomes of recordings of which a known number is right."""
-    labels = np.arange(40) % 2
-    decided = np.where(np.arange(40) < right, labels, 1 - labels)
-    scored = Scored.of(np.eye(2)[decided], labels, np.array([f"{task}{i}" for i in range(40)]))
-    return [Outcome("linear", seed, "test", np.arange(40), scored, scored, key=f"{right}{seed}")]
-
-
-def test_verdicts_are_what_the_cells_say(tmp_path):
-    cells = {
-        (task, row, "linear"): outcomes(task, right)
-        for task, rights in (("a", (36, 20, 10)), ("b", (38, 25, 15)))
-        for row, right in zip(("good", "fair", "bad"), rights, strict=True)
-    }
-    published = {"good": 70.0, "fair": 60.0, "bad": 50.0}
-    report = StudyReport("x", "?", "accuracy", ("good/linear > bad/linear",), published, "linear")
-    text = report.save(tmp_path, cells, {"machine": "none"})
-    assert "a: good/linear is above bad/linear, +65.0 points [" in text
-    assert "mean rank by linear over 2 tasks: good 1.0 [1.0, 1.0]; fair 2.0" in text
-    for task in "ab":  # six rows of three names: the order is the source's in each task
-        found = f"{task}: linear's rank correlation (Spearman) with the source's 3 rows: 1.00"
-        assert found in text
-    assert "| good | 90.0 [" in text
-    assert "| 70.0 |" in text
-
-
-def test_where_curves_meet_is_what_a_scan_of_lines_finds():
-    """Against the definition on a fine grid: linear between neighbours in the share's logarithm."""
-    rng, shares = np.random.default_rng(0), np.array([5.0, 10.0, 50.0, 100.0])
-    gap = rng.normal(size=(4, 200))
-    fine = np.exp(np.linspace(np.log(5), np.log(100), 4001))
-    for found, drawn in zip(crossings.crossing(shares, gap), gap.T, strict=True):
-        (below,) = np.nonzero(np.interp(np.log(fine), np.log(shares), drawn) < 0)
-        last = below[-1] if len(below) else -1
-        expected = fine[last + 1] if last + 1 < len(fine) else np.inf
-        if not np.isclose(drawn[-1], 0, atol=1e-2):  # the grid may step over the last point
-            np.testing.assert_allclose(found, expected, rtol=2e-3)
-
-
-def test_a_verdict_says_where_curves_meet(tmp_path):
-    curves = {"SimCLR: linear": (20, 24, 30), "random: linear": (10, 16, 28)}
-    cells = {
-        ("a", row, f"{share} %"): outcomes("a", right)
-        for row, rights in curves.items()
-        for share, right in zip((10, 20, 100), rights, strict=True)
-    }
-    pairs = ("SimCLR: linear > random: linear/100 %", "random: linear > SimCLR: linear")
-    report = StudyReport("x", "?", "accuracy", crossings=pairs)
-    text = report.save(tmp_path, cells, {})
-    # 24 + (30 - 24) * 2 / 3 = 28 right, two thirds of the way from 20 % to 100 %
-    assert "a: SimCLR: linear reaches random: linear/100 % with 58 % of the labels [" in text
-    assert "reaches SimCLR: linear with more than 100 % of the labels [" in text
-    assert "SimCLR: linear reaches random: linear/100 %" in (tmp_path / "x.json").read_text()
-
-
-def test_equal_rows_share_a_rank_and_shares_need_no_order(tmp_path):
-    """The earlier of equal rows took the better rank, in every draw too."""
-    cells = {("a", row, "linear"): outcomes("a", 30) for row in ("x", "y")}
-    cells["a", "z", "linear"] = outcomes("a", 20)
-    text = StudyReport("r", "?", "accuracy", ranks="linear").save(tmp_path, cells, {})
-    assert "x 1.5 [1.5, 1.5]; y 1.5 [1.5, 1.5]; z 3.0 [3.0, 3.0]" in text
-    said = []
-    for shares in ((10, 100), (100, 10)):
-        curves = {
-            ("a", row, f"{share} %"): outcomes("a", right[share])
-            for share in shares
-            for row, right in {"x": {10: 20, 100: 30}, "y": {10: 10, 100: 28}}.items()
-        }
-        pairs = ("x > y/100 %",)
-        report = StudyReport("s", "?", "accuracy", crossings=pairs)
-        said.append([t for t in report.save(tmp_path, curves, {}).splitlines() if "reaches" in t])
-    assert said[0] == said[1]
-    assert said[0]
-
-
-def test_a_run_that_diverged_is_said_and_stops_nothing(tmp_path):
-    def diverged(task, right):
-        (made,) = outcomes(task, right, seed=1)
-        return dataclasses.replace(
-            made,
-            pretraining=1,
-            test=Scored.of(made.test.scores * np.nan, made.test.labels, made.test.groups),
-        )
-
-    cells = {
-        ("a", row, f"{share} %"): [*outcomes("a", right), diverged("a", right)]
-        for row, rights in {"x: linear": (20, 30), "y: linear": (10, 28)}.items()
-        for share, right in zip((10, 100), rights, strict=True)
-    }
-    cells["a", "z: linear", "10 %"] = cells["a", "z: linear", "100 %"] = [diverged("a", 20)]
-    pairs = ("x: linear > y: linear/100 %", "z: linear > y: linear")
-    report = StudyReport("x", "?", "accuracy", ranks="100 %", crossings=pairs)
-    text = report.save(tmp_path, cells, {})
-    assert "a: of x: linear/10 % 1 of 2 runs diverged" in text
-    assert "x: linear reaches y: linear/100 % with 63 % of the labels [" in text
-    assert "z: linear reaches y: linear with a share of the labels that is not known" in text
-    assert "mean rank by 100 % over 1 tasks: x: linear 1.0 [" in text
-
-
-def test_the_longest_time_of_a_part_is_kept(tmp_path):
-    path = tmp_path / "seconds.json"
-    add_seconds(path, "a", 12.0)
-    assert add_seconds(path, "a", 0.5) == {"a": 12.0}
-    assert minutes_of(tmp_path) == 0.0
-    path.write_text("{")
-    with pytest.raises(ValueError, match="seconds.json is not readable"):
-        add_seconds(path, "a", 1.0)
-
-
-@functools.cache
-def splits_of(corpus, source, label, classes):
-    """Splits of a corpus as a study prepares it."""
-    from data_prep.plan import Options, make_plan
-
-    with tempfile.TemporaryDirectory() as folder:
-        options = Options(label=label, classes=classes)
-        plan = make_plan(CORPORA[corpus], source, pathlib.Path(folder), options)
-        return {clip.split for clip in make_splits(plan.clips, plan.split, 0).clips}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", configs_study.STUDIES)
-def test_every_split_that_a_study_names_is_one_of_its_corpus(name, recordings):
-    """semi_esc50 ended hours later in `no split ['train']`: its second task had no fold."""
-    made = configs_study.STUDIES[name]
-    there = {}
-    for corpus, how in made.corpora.items():
-        source = recordings(how["source"].split("/")[0] or "esc50")
-        if not how["source"]:
-            source = source.parent
-        elif "/" in how["source"]:
-            source /= how["source"].split("/", 1)[1]
-        about = how.get("label", "label"), how.get("classes", "")
-        splits = splits_of(how["corpus"], str(source), *about)
-        there[corpus] = (splits if how.get("split") is None else {"train", "val", "test"}) - {
-            "left_out"
-        }
-    for task in made.tasks:
-        data = evaluation_of(made, task).data
-        (folder,) = data.dirs
-        folds = made.folds if task == made.home else data.folds
-        named = set(folds) - {"*"} or {*data.train, *data.val, *data.test}
-        if "*" not in folds:
-            assert named <= there[folder], (task, there[folder])
-    for encoder in made.only or made.encoders:
-        data = from_dict(PretrainSettings, merged(made.pretrain, made.encoders[encoder])).data
-        if data.dirs != PretrainSettings().data.dirs:
-            assert set(data.splits) <= there[data.dirs[0]]
-        everywhere = [*data.dirs, *data.protect_dirs, made.tasks[made.home]["data"]["dirs"]]
-        assert set(data.protect_splits) <= set().union(*(there.get(d, set()) for d in everywhere))
-
-
-@pytest.mark.parametrize("name", configs_study.STUDIES)
-def test_every_study_is_one_that_can_run(name):
-    config = configs_study.get_config(name).to_dict()
-    kept = config.pop("corpora")
-    settings = from_dict(StudySettings, config | {"corpora": {}})
-    dirs = set()
-    for encoder in settings.only:
-        changes = settings.encoders[encoder]
-        made = from_dict(PretrainSettings, merged(settings.pretrain, changes))
-        data = made.data
-        dirs |= {*data.dirs, *data.extra_dirs, *data.replay_dirs, *data.protect_dirs}
-        assert made.init is None or made.init in settings.only[: settings.only.index(encoder)]
-    for task in settings.tasks:
-        dirs |= set(evaluation_of(settings, task).data.dirs)
-        # a part of which something is given keeps the other defaults of its protocol
-        probe, plain = evaluation_of(settings, task).probe, ProbeSettings()
-        if "probe" not in merged(settings.transfer, settings.tasks[task]):
-            assert probe == plain
-        assert probe.linear_bn.optim.encoder_rate == plain.linear_bn.optim.encoder_rate
-    for mode, candidates in settings.tuned.items():
-        assert mode in settings.modes
-        for changes in candidates:
-            probe = changed(EvaluationSettings(), changes).probe
-            if mode == "finetune":  # only the weights that training starts from differ
-                assert probe.finetune == probe.scratch
-    assert dirs - {"synthetic"} <= kept.keys()
-    assert kept.keys() <= dirs
-    assert len({spec["spec"] for spec in kept.values()}) == 1
-
-
-@pytest.mark.parametrize("name", configs_study.STUDIES)
-def test_verdicts_of_every_study_are_about_cells_that_it_has(name):
-    settings = configs_study.STUDIES[name]
-    settings = dataclasses.replace(settings, only=tuple(settings.encoders))
-    columns = {
-        f"{encoder}/{column}"
-        for encoder in settings.only
-        for column, _ in columns_of(settings, encoder)
-    }
-    if settings.fractions:
-        rows = {cell.replace("/", ": ") for cell in columns}
-        columns = {f"{row}/{100 * share:g} %" for row in rows for share in settings.fractions}
-        for pair in settings.crossings:
-            assert {side.strip() for side in pair.split(">")} <= rows | columns
-    for pair in settings.compare:
-        assert {side.strip() for side in pair.split(">")} <= columns
