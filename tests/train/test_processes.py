@@ -1,8 +1,8 @@
 """One device, and two processes of four devices: the same run (eight of one process: tasks).
 
 Noise and a small rate: a maximum that ties, or a rate at which rounding grows a hundredfold a step,
-would tell nothing about devices. At these rates twelve updates still move the losses by a share of
-7e-4 and 1.4e-3, at least seventy times the tolerance, and devices differ by less than a tenth of
+would tell nothing about devices. At these rates eight updates still move the losses by a share of up
+to 7e-4 and 4e-4, at least thirty times the tolerance, and devices differ by less than a tenth of
 it; at rates ten times these by up to five times the tolerance. In float64: test_step.
 """
 
@@ -22,7 +22,7 @@ from cryjax.train.log import load_metrics
 from data_prep.main import prepare
 
 pytestmark = pytest.mark.slow
-STEPS = 12
+STEPS = 8
 SMALL = {
     "simclr": ["--config.encoder.name=audio_ntt", "--config.optim.learning_rate=3e-6"],
     "slicer": ["--config.objective.queue=64", "--config.optim.learning_rate=1e-5"],
@@ -110,9 +110,9 @@ def test_two_processes_of_four_devices_give_the_run_of_one(noise, tmp_path):
 
 def test_a_stopped_run_continues_on_other_devices_to_the_same_losses(noise, tmp_path):
     """Two processes, one of which a signal stops; then one of eight devices, and two again."""
-    texts = stopped(together("simclr", noise, tmp_path / "one"), tmp_path / "one", 6)
+    texts = stopped(together("simclr", noise, tmp_path / "one"), tmp_path / "one", 3)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    assert 6 <= len(load_metrics(tmp_path / "one")) < STEPS, texts
+    assert 3 <= len(load_metrics(tmp_path / "one")) < STEPS, texts
     again = finish(start("simclr", noise, tmp_path / "one", devices=8))
     assert "continuing at step" in again[0]
     finish(*together("simclr", noise, tmp_path / "two"))
