@@ -66,7 +66,12 @@ def parts_of(settings: StudySettings) -> list[Part]:
     """Lists all encoders of all seeds and folds, the first seed of everything first.
 
     Encoders that share settings, data, fold and seed, in whichever study, share their folder.
+
+    Raises:
+      UserError: No encoder is to be run, or one starts from another that is not.
     """
+    if not settings.only:
+        raise UserError(f"config.only is empty: name some of {', '.join(settings.encoders)}")
     home = evaluation_of(settings, settings.home).data
     home = dataclasses.replace(home, folds=settings.folds)
     folds = folds_of(home, open_corpus(home.dirs, home).splits)

@@ -86,6 +86,8 @@ def test_seeds_come_first_and_an_encoder_may_start_from_another(settings):
     assert len({p.workdir for p in parts if p.pretrain}) == 3
     with pytest.raises(ValueError, match="starts from 'SimCLR', which must stand before it"):
         parts_of(dataclasses.replace(more, only=("adapted", "SimCLR")))
+    with pytest.raises(ValueError, match="only is empty: name some of SimCLR, random, adapted"):
+        parts_of(dataclasses.replace(more, only=()))  # it wrote nothing and said "written"
     with pytest.raises(ValueError, match="config.home: no elsewhere; there are triggers"):
         dataclasses.replace(more, home="elsewhere")
 
