@@ -1,9 +1,9 @@
 """One device, and two processes of four devices: the same run (eight of one process: tasks).
 
 Noise and a small rate: a maximum that ties, or a rate at which rounding grows a hundredfold a step,
-would tell nothing about devices. At these rates eight updates still move the losses by a share of up
-to 7e-4 and 4e-4, at least thirty times the tolerance, and devices differ by less than a tenth of
-it; at rates ten times these by up to five times the tolerance. In float64: test_step.
+would tell nothing about devices. At these rates eight updates still move the losses by a share of
+up to 7e-4 and 4e-4, at least thirty times the tolerance, and devices differ by less than a tenth
+of it; at rates ten times these by up to five times the tolerance. In float64: test_step.
 """
 
 import shutil
