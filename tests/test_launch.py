@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 
 import pytest
+from shell import QUICK
 
 ROOT = pathlib.Path(__file__).parent.parent
 SETTINGS = ["--config=configs/simclr.py", "--workdir=runs/a b"]
@@ -95,6 +96,7 @@ def test_two_local_processes_train_together(prepared, tmp_path):
         "--config.encoder.name=audio_ntt",
         "--config.encoder.width=16",
         "--config.knn.every=0",
+        XLA_FLAGS=QUICK,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint:") == 1

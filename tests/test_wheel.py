@@ -8,12 +8,13 @@ import sysconfig
 import zipfile
 
 import pytest
+from shell import QUICK
 
 ROOT = pathlib.Path(__file__).parent.parent
 
 
 def run(*command, cwd):
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"XLA_FLAGS": QUICK}
     done = subprocess.run(
         list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, check=False
     )
