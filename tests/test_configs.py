@@ -17,7 +17,7 @@ from configs.paper import slicer, ubenwa, uclser
 from cryjax import overrides
 from cryjax.data.pool import open_pool, open_training_data
 from cryjax.evaluate.task import EvaluationSettings
-from cryjax.evaluate.training import ProbeSettings, TrainingSettings
+from cryjax.evaluate.training_settings import ProbeSettings, TrainingSettings
 from cryjax.objectives.slicer import SLICERSettings
 from cryjax.pretraining import PretrainSettings, build, resolve
 from cryjax.settings import changed, from_dict, merged, to_dict

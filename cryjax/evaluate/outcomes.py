@@ -45,6 +45,7 @@ class Outcome:
       key: Fingerprint of all that decides the predictions.
       chosen: What validation selected.
       warning: What a reader should know about this run.
+      train_accuracy: See `Predictions`; NaN too where the outcome was kept by an earlier version.
       pretraining: Seed of the pre-training, where several were evaluated: the spread over seeds is
         then the spread over pre-trainings, of each of which several evaluations are averaged.
     """
@@ -58,6 +59,7 @@ class Outcome:
     key: str = ""
     chosen: dict[str, float] = dataclasses.field(default_factory=dict)
     warning: str = ""
+    train_accuracy: float = np.nan
     pretraining: int | None = None
 
     def as_run(self, scored: Scored) -> Run:
@@ -226,7 +228,8 @@ def _outcome(
     if predictions.warning:
         print(f"{mode} seed {seed}: {predictions.warning}")
     p, rows = predictions, task.split.test
-    return Outcome(mode, seed, task.fold, rows, p.test, p.val, key, p.chosen, p.warning)
+    said = (p.chosen, p.warning, p.train_accuracy)
+    return Outcome(mode, seed, task.fold, rows, p.test, p.val, key, *said)
 
 
 def _log(workdir: pathlib.Path, mode: str, seed: int) -> MetricLog | None:
@@ -241,7 +244,8 @@ def _log(workdir: pathlib.Path, mode: str, seed: int) -> MetricLog | None:
 def save_predictions(path: pathlib.Path, key: str, predictions: Predictions) -> None:
     """Writes predictions under a temporary name and renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = json.dumps({"chosen": predictions.chosen, "warning": predictions.warning})
+    kept = ("chosen", "warning", "train_accuracy")
+    about = json.dumps({name: getattr(predictions, name) for name in kept})
     with replacing(path) as temporary:
         np.savez(
             temporary,

@@ -21,7 +21,7 @@ from cryjax.evaluate.embeddings import Embeddings, embed_once
 from cryjax.evaluate.knn import KnnSettings
 from cryjax.evaluate.logistic import LogisticSettings
 from cryjax.evaluate.scoring import Scored
-from cryjax.evaluate.training import ProbeSettings
+from cryjax.evaluate.training_settings import ProbeSettings
 from cryjax.models import EncoderSettings
 from cryjax.objectives.semi import SemiSupervisedSettings
 from cryjax.settings import free

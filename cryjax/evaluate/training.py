@@ -1,6 +1,5 @@
 """Training on labels for evaluation: one step, one loop, a step chosen on validation."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,9 +14,9 @@ from cryjax.data.parts import Split
 from cryjax.data.pool import Pool
 from cryjax.data.windows import Windows
 from cryjax.encoder import PROGRAMS, make_forward, over_windows
-from cryjax.errors import UserError
-from cryjax.evaluate.metrics import NAMES, log_loss, score
+from cryjax.evaluate.metrics import log_loss, score
 from cryjax.evaluate.scoring import Scored, average_over, softmax
+from cryjax.evaluate.training_settings import TrainingSettings
 from cryjax.models.layers import in_eval_mode
 from cryjax.train.log import MetricLog
 from cryjax.train.loop import Batches, LoopSettings, run_loop
@@ -25,88 +24,6 @@ from cryjax.train.mesh import data_mesh, replicate
 from cryjax.train.optim import OptimSettings, build_optimiser
 from cryjax.train.state import Step, TrainState, create, make_step, merge_trees
 from cryjax.train.variables import trainable
-
-BALANCE = ("sampling", "loss", "none")
-SELECT_ON = ("val", "test")
-EVALUATIONS = 20  # of a run whose settings name no interval
-ADAM = OptimSettings("adamw", 1e-3, weight_decay=1e-4, decay="kernels", schedule="cosine")
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingSettings:
-    """How a protocol trains on labels.
-
-    Attributes:
-      steps: Number of updates.
-      epochs: Length in passes over the visible training clips instead; None takes `steps`.
-      batch_size: Labelled clips of an update.
-      eval_every: Updates between validations; None is a twentieth of the run, and with `epochs`
-        once an epoch.
-      patience: Validations without improvement after which training stops; None never stops early.
-      balance: Against class imbalance: "sampling" draws all classes alike, "loss" weighs classes
-        inversely to their share, "none" does neither.
-      select: Metric of validation that selects the step.
-      select_on: Part that selects it: "val", or "test" as LAPE's release does (LEAKY).
-      train_mode: Leaves a frozen encoder in training mode, as the released codes do: its batch
-        statistics and dropout live.
-      optim: Optimiser.
-    """
-
-    steps: int = 200
-    epochs: float | None = None
-    batch_size: int = 32
-    eval_every: int | None = None
-    patience: int | None = None
-    balance: str = "sampling"
-    select: str = "balanced_accuracy"
-    select_on: str = "val"
-    train_mode: bool = False
-    optim: OptimSettings = ADAM
-
-    def __post_init__(self):
-        for field, known in (("balance", BALANCE), ("select", NAMES), ("select_on", SELECT_ON)):
-            if getattr(self, field) not in known:
-                raise UserError(
-                    f"{field} must be one of {', '.join(known)}, got {getattr(self, field)!r}"
-                )
-        if self.steps < 1 or self.batch_size < 1:
-            raise UserError(
-                f"a probe needs steps and batch_size of at least 1, got {self.steps} and "
-                f"{self.batch_size}"
-            )
-
-    def resolved(self, clips: int) -> "TrainingSettings":
-        """Fills in steps and eval_every for a number of visible training clips."""
-        if self.epochs is None:
-            return dataclasses.replace(
-                self, eval_every=self.eval_every or max(1, self.steps // EVALUATIONS)
-            )
-        epoch = max(1, clips // self.batch_size)
-        steps = max(1, round(self.epochs * epoch))
-        return dataclasses.replace(self, steps=steps, eval_every=self.eval_every or epoch)
-
-
-@dataclasses.dataclass(frozen=True)
-class ProbeSettings:
-    """How each protocol that trains does it.
-
-    Attributes:
-      linear: A linear classifier on frozen representations.
-      linear_bn: A linear classifier and the encoder's batch normalisation.
-      finetune: A linear classifier and the whole encoder.
-      scratch: The whole network from fresh weights, semi-supervised protocols included.
-    """
-
-    linear: TrainingSettings = TrainingSettings(
-        steps=1000, batch_size=64, optim=dataclasses.replace(ADAM, learning_rate=1e-2)
-    )
-    linear_bn: TrainingSettings = TrainingSettings(
-        optim=dataclasses.replace(ADAM, learning_rate=1e-2, encoder_rate=0.1)
-    )
-    finetune: TrainingSettings = TrainingSettings(
-        optim=dataclasses.replace(ADAM, learning_rate=3e-3, encoder_rate=0.1)
-    )
-    scratch: TrainingSettings = TrainingSettings()
 
 
 class Trained(NamedTuple):
@@ -119,6 +36,7 @@ class Trained(NamedTuple):
       curve: (validations, 2) step and validation metric.
       step: The chosen step; 0 where no validation was finite.
       objective: The trained module of that step; None where no validation was finite.
+      train_accuracy: Accuracy of the last updates, on their labelled rows as they were augmented.
     """
 
     val: np.ndarray
@@ -127,6 +45,7 @@ class Trained(NamedTuple):
     curve: np.ndarray
     step: int
     objective: Any
+    train_accuracy: float
 
 
 def class_weights(labels: np.ndarray, classes: int, balance: str) -> list[float]:
@@ -239,6 +158,7 @@ class Trainer:
             size,
             evaluate=chooser.evaluate,
             is_finished=chooser.is_finished,
+            hear=chooser.hear,
             log=log,
             log_every=min(50, eval_every),
             eval_every=eval_every,
@@ -255,6 +175,11 @@ class _Chooser:
         self._curve: list[tuple[int, float]] = []
         self._best: Any = None
         self._value, self._step, self._scores = -np.inf, 0, np.zeros(0)
+        self._train_accuracy = np.nan
+
+    def hear(self, metrics: dict[str, float]) -> None:
+        """Keeps the accuracy of the latest updates, of which a long enough training knows all."""
+        self._train_accuracy = metrics.get("accuracy", np.nan)
 
     def evaluate(self, state: TrainState) -> dict[str, float]:
         """Scores the part that selects, and keeps the state if it is the best so far."""
@@ -286,7 +211,7 @@ class _Chooser:
         curve, classes = np.array(self._curve), len(self._corpus.classes)
         if self._best is None:
             nothing = {k: np.full((len(rows), classes), np.nan) for k, rows in parts.items()}
-            return Trained(**nothing, curve=curve, step=0, objective=None)
+            return Trained(**nothing, curve=curve, step=0, objective=None, train_accuracy=np.nan)
         selecting = self._trainer.settings.select_on
         scores = {
             k: self._scores
@@ -295,4 +220,7 @@ class _Chooser:
             for k, v in parts.items()
         }
         module = nnx.merge(graphdef, self._best)
-        return Trained(**scores, curve=curve, step=self._step, objective=module)
+        known = self._train_accuracy
+        return Trained(
+            **scores, curve=curve, step=self._step, objective=module, train_accuracy=known
+        )

@@ -109,6 +109,7 @@ def _publish(
         "checkpoint": ", ".join(f"{n} {shown_path(p)}" for n, p in settings.encoders().items() if p)
         or "none",
     }
+    facts |= tables.learnt(outcomes)
     facts["title"] = f"{facts['title']}, by share of labels"
     rows = tables.save(workdir, tables.unique_runs(outcomes), tasks[-1].corpus, facts)
     figure = plots.fraction_curve(rows, counts, settings.metric)

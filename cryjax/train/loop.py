@@ -44,6 +44,8 @@ class LoopSettings:
       skipped_batches: Batches that had been passed over before this run was resumed.
       non_finite: What is tolerated of updates that are not finite; None ends the run where a
         roll-back would be due, without an error.
+      hear: Function that is given the metrics of the updates since it was last called, when they
+        are logged.
       log: Where rows of metrics go; None keeps none.
       profile: Folder for a trace of a few steps; None makes none.
       quiet: Whether nothing is printed.
@@ -61,6 +63,7 @@ class LoopSettings:
     restore: Callable[[TrainState], TrainState] = lambda state: state
     skipped_batches: int = 0
     non_finite: NonFinitePolicy | None = None
+    hear: Callable[[Scores], None] = lambda metrics: None
     log: MetricLog | None = None
     profile: pathlib.Path | None = None
     quiet: bool = False
@@ -191,7 +194,9 @@ def _report(
 ) -> Scores:
     """Logs and evaluates where due; returns the scores."""
     if settings.due(settings.log_every, step):
-        values = metrics.means() | progress.rates(step)
+        values = metrics.means()
+        settings.hear(values)
+        values |= progress.rates(step)
         progress.show(step, values)
         settings.write(step, values)
     if settings.evaluate is None or not settings.due(settings.eval_every, step):

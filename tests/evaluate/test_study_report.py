@@ -35,6 +35,12 @@ def test_verdicts_are_what_the_cells_say(tmp_path):
         found = f"{task}: linear's rank correlation (Spearman) with the source's 3 rows: 1.00"
         assert found in text
     assert "| good | 90.0 [" in text
+    assert "accuracy of the last updates" not in text
+    cells["a", "good", "linear"] = [
+        dataclasses.replace(cells["a", "good", "linear"][0], train_accuracy=0.412)
+    ]
+    said = report.save(tmp_path, cells, {})
+    assert "- accuracy of the last updates: a: good/linear 41.2 (per cent of" in said
     assert "| 70.0 |" in text
 
 

@@ -10,7 +10,7 @@ import pytest
 from configs import study as configs_study
 from cryjax.data.splits import make_splits
 from cryjax.evaluate.task import EvaluationSettings
-from cryjax.evaluate.training import ProbeSettings
+from cryjax.evaluate.training_settings import ProbeSettings
 from cryjax.pretraining import PretrainSettings
 from cryjax.settings import changed, from_dict, merged
 from cryjax.studies.evaluation import columns_of

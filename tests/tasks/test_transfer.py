@@ -21,6 +21,7 @@ from cryjax.evaluate.trained import trained_meta
 from cryjax.tasks import pretrain as pretrain_task
 from cryjax.tasks import transfer as transfer_task
 from cryjax.train.checkpoint import load_meta, save_model
+from cryjax.train.log import load_metrics
 
 
 def test_a_probe_reads_embeddings_made_once_unless_it_augments(evaluated, smoke, trained):
@@ -74,11 +75,27 @@ def test_an_evaluation_writes_table_predictions_and_a_report(evaluated):
     assert "https://" not in page
 
 
+def test_what_was_learnt_of_the_training_recordings_is_said(evaluated):
+    """Fine-tuning once stood above a training from scratch that had learnt 41 % of its own."""
+    workdir, _ = evaluated
+    said = json.loads((workdir / "metrics.json").read_text())["about"][
+        "accuracy of the last updates"
+    ]
+    for mode in ("linear", "linear_bn", "finetune"):
+        logs = [load_metrics(workdir / "curves" / f"{mode}-seed{seed}") for seed in (0, 1)]
+        last = [[row["accuracy"] for row in rows if "accuracy" in row][-1] for rows in logs]
+        assert f"{mode} {100 * np.mean(last):.1f}" in said
+    assert "knn" not in said
+    assert f"accuracy of the last updates: {said}" in (workdir / "results.md").read_text()
+
+
 def test_a_finished_mode_is_not_run_again(evaluated, monkeypatch):
     workdir, settings = evaluated
+    before = (workdir / "results.md").read_text()
     for protocol in {type(p) for p in PROTOCOLS.values()}:
         monkeypatch.setattr(protocol, "run", lambda *_: pytest.fail("ran again"))
     transfer_task.run(settings, workdir)
+    assert (workdir / "results.md").read_text() == before
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ class Predictions:
       curve: (points, 2) step and validation metric; empty for protocols that do not train.
       trained: The trained module where the protocol trains an encoder, else None.
       warning: What a reader should know about this run, such as a fit that did not converge.
+      train_accuracy: Accuracy of the last updates on their labelled rows, augmented as they are;
+        NaN where a protocol does not train step by step.
     """
 
     val: Scored
@@ -32,6 +34,7 @@ class Predictions:
     curve: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 2)))
     trained: Any = None
     warning: str = ""
+    train_accuracy: float = np.nan
 
 
 @dataclasses.dataclass(frozen=True)

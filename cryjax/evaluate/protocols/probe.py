@@ -15,7 +15,8 @@ from cryjax.encoder import BATCH, Encoder
 from cryjax.evaluate.embeddings import PrecomputedEncoder, embedded_corpus
 from cryjax.evaluate.protocols.base import EvaluationProtocol, Predictions
 from cryjax.evaluate.task import EvaluationTask
-from cryjax.evaluate.training import Trained, Trainer, TrainingSettings
+from cryjax.evaluate.training import Trained, Trainer
+from cryjax.evaluate.training_settings import TrainingSettings
 from cryjax.objectives.supervised import Supervised
 from cryjax.settings import to_dict
 from cryjax.train.log import MetricLog
@@ -142,4 +143,5 @@ def predictions(task: EvaluationTask, trained: Trained) -> Predictions:
         trained.curve,
         trained.objective,
         warning,
+        trained.train_accuracy,
     )

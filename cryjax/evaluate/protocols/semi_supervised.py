@@ -7,7 +7,8 @@ from flax import nnx
 
 from cryjax.evaluate.protocols.probe import FromScratch
 from cryjax.evaluate.task import EvaluationTask
-from cryjax.evaluate.training import Trainer, TrainingSettings
+from cryjax.evaluate.training import Trainer
+from cryjax.evaluate.training_settings import TrainingSettings
 from cryjax.objectives.semi import SEMI_SUPERVISED
 from cryjax.settings import to_dict
 

@@ -180,6 +180,7 @@ def publish(
     """
     outcomes, task = tables.unique_runs(outcomes), tasks[-1]
     corpus = task.corpus
+    facts = facts | tables.learnt(outcomes)
     more = clinical_tables(
         outcomes,
         corpus,

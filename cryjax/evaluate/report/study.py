@@ -15,7 +15,14 @@ from cryjax.data.manifest import save_csv
 from cryjax.evaluate.estimates import Run, by_fold, difference, estimate, whole_seeds
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings, plots
-from cryjax.evaluate.report.tables import WHY_POOLED, Table, cell, for_spreadsheet, unique_runs
+from cryjax.evaluate.report.tables import (
+    WHY_POOLED,
+    Table,
+    cell,
+    for_spreadsheet,
+    learnt,
+    unique_runs,
+)
 from cryjax.evaluate.statistics import POOLED, are_unlike, interval_of, resampled
 from cryjax.files import load_json, save_json
 
@@ -68,7 +75,12 @@ class StudyReport:
           about: What the numbers are: facts for the reader by name.
           cautions: What speaks against the numbers; it stands before all else.
         """
-        about = about | {"machine": machine()}
+        named = (
+            dataclasses.replace(outcome, mode=f"{task}: {row}/{column}")
+            for (task, row, column), outcomes in cells.items()
+            for outcome in outcomes
+        )
+        about = about | learnt(list(named)) | {"machine": machine()}
         every = {key: _runs(outcomes) for key, outcomes in cells.items()}
         runs = {key: whole_seeds(mine) for key, mine in every.items()}
         rows: list[dict[str, Any]] = [

@@ -105,6 +105,20 @@ def summarise(outcomes: Sequence[Outcome], level: str = "recording") -> list[dic
     return rows
 
 
+def learnt(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """States by mode the accuracy of the last updates, where all runs train step by step.
+
+    Far from 100 % a longer training may know more; a linear classifier may have nothing to learn.
+    """
+    known: dict[str, list[float]] = {}
+    for o in outcomes:
+        known.setdefault(o.mode, []).append(100 * o.train_accuracy)
+    means = {mode: np.mean(values) for mode, values in known.items()}
+    words = ", ".join(f"{mode} {mean:.1f}" for mode, mean in means.items() if np.isfinite(mean))
+    what = "per cent of their labelled recordings, augmented as they are trained on"
+    return {"accuracy of the last updates": f"{words} ({what})"} if words else {}
+
+
 def mode_cell(row: dict[str, Any]) -> str:
     """Names the protocol of a row, and how many of its runs diverged."""
     if not row["diverged"]:
