@@ -194,9 +194,8 @@ def _report(
 ) -> Scores:
     """Logs and evaluates where due; returns the scores."""
     if settings.due(settings.log_every, step):
-        values = metrics.means()
+        values = metrics.means() | progress.rates(step)
         settings.hear(values)
-        values |= progress.rates(step)
         progress.show(step, values)
         settings.write(step, values)
     if settings.evaluate is None or not settings.due(settings.eval_every, step):

@@ -1,4 +1,4 @@
-"""Few labels, the sources' protocols, the practical, verification: each through its config."""
+"""Few labels, leaky validation, the practical, verification: each through its config."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Every task on real small data: resumption, evaluation, export, the report."""
+"""Tasks on real small data: pre-training, its resumption, export, suite, the command line."""
 
 import dataclasses
 import json

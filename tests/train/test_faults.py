@@ -1,4 +1,4 @@
-"""Numbers that are none, signals, damaged checkpoints: what is lost and what is said."""
+"""Numbers that are none, signals, other data: what is lost and what is said."""
 
 import dataclasses
 import itertools

@@ -10,7 +10,7 @@ from cryjax.data.manifest import save_csv
 from cryjax.errors import UserError
 from cryjax.evaluate.report import html
 from cryjax.evaluate.report.cautions import cautions_in
-from cryjax.evaluate.report.tables import WHY_POOLED, Table, cell, for_spreadsheet
+from cryjax.evaluate.report.tables import Table, cell, for_spreadsheet, with_why_pooled
 from cryjax.evaluate.statistics import POOLED
 from cryjax.files import save_json
 
@@ -58,8 +58,8 @@ class Combined:
             figures = [row[f"{mode}_published"] for mode in theirs]
             ours = [row["row"], *(_cell(row, mode) for mode in self.modes)]
             cells.append(ours + ["" if figure is None else str(figure) for figure in figures])
-        note = " ".join([NOTE, *[WHY_POOLED] * any(row["pooled"] for row in rows)])
-        table = Table(f"{self.title}, {self.metric} in per cent", head, cells, note, rows)
+        title = f"{self.title}, {self.metric} in per cent"
+        table = Table(title, head, cells, with_why_pooled(NOTE, rows), rows)
         each = "Every row has a report of its own in the folder of its name."
         said = [f"{row}: {text}" for row, at in folders.items() for text in cautions_in(at)]
         text = "\n\n".join([table.as_markdown(), *(f"- {line}" for line in said)]) + "\n"

@@ -16,12 +16,12 @@ from cryjax.evaluate.estimates import Run, by_fold, difference, estimate, whole_
 from cryjax.evaluate.outcomes import Outcome
 from cryjax.evaluate.report import crossings, plots
 from cryjax.evaluate.report.tables import (
-    WHY_POOLED,
     Table,
     cell,
     for_spreadsheet,
     learnt,
     unique_runs,
+    with_why_pooled,
 )
 from cryjax.evaluate.statistics import POOLED, are_unlike, interval_of, resampled
 from cryjax.files import load_json, save_json
@@ -130,8 +130,7 @@ class StudyReport:
         counts = sorted({row["groups"] for row in mine.values()})
         groups = " to ".join(map(str, [counts[0], *counts[1:][-1:]]))
         title = f"{task}, {self.metric.replace('_', ' ')}"
-        pooled = any(row["pooled"] for row in mine.values())
-        note = " ".join([NOTE, f"{groups} groups.", *[WHY_POOLED] * pooled])
+        note = with_why_pooled(f"{NOTE} {groups} groups.", list(mine.values()))
         return Table(title, head, cells, note, rows).as_markdown()
 
     def _differences(self, runs: Mapping[Key, list[Run]]) -> list[str]:

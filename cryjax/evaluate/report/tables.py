@@ -111,7 +111,7 @@ def learnt(outcomes: Sequence[Outcome]) -> dict[str, str]:
     Far from 100 % a longer training may know more; a linear classifier may have nothing to learn.
     """
     known: dict[str, list[float]] = {}
-    for o in outcomes:
+    for o in unique_runs(outcomes):
         known.setdefault(o.mode, []).append(100 * o.train_accuracy)
     means = {mode: np.mean(values) for mode, values in known.items()}
     words = ", ".join(f"{mode} {mean:.1f}" for mode, mean in means.items() if np.isfinite(mean))
@@ -156,8 +156,12 @@ def in_words(value: Any) -> str:
 def note_of(rows: Sequence[dict[str, Any]]) -> str:
     """Explains the cells of the metrics: what ± and [] are, and what these rows need besides."""
     undefined = any(np.isnan(row[name]["mean"]) for row in rows for name in NAMES)
-    pooled = any(row["pooled"] for row in rows)
-    return " ".join([NOTE, *[WHY_UNDEFINED] * undefined, *[WHY_POOLED] * pooled])
+    return with_why_pooled(" ".join([NOTE, *[WHY_UNDEFINED] * undefined]), rows)
+
+
+def with_why_pooled(note: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Adds to a note why some rows are of the decisions of all folds together, if any are."""
+    return f"{note} {WHY_POOLED}" if any(row["pooled"] for row in rows) else note
 
 
 def main_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
