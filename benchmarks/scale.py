@@ -70,7 +70,6 @@ def measured(config: str, spec: str, devices: int, per_device: int, model: int) 
     import jax.numpy as jnp
     from jax.sharding import NamedSharding, PartitionSpec
 
-    from cryjax.models.convolution import direct_form
     from cryjax.pretraining import PretrainSettings, assemble, resolve
     from cryjax.settings import changed, from_dict
     from cryjax.spec import preset
@@ -105,8 +104,7 @@ def measured(config: str, spec: str, devices: int, per_device: int, model: int) 
     if not settings.data.backgrounds:
         inputs.pop("background")
     step: Any = make_step(kept[0], tx, mesh=mesh)
-    with direct_form():  # as GPUs and TPUs convolve, whose operations XLA counts
-        program = step.lower(state, inputs, jax.eval_shape(lambda: jax.random.key(0))).compile()
+    program = step.lower(state, inputs, jax.eval_shape(lambda: jax.random.key(0))).compile()
     memory = program.memory_analysis()
     return {
         "devices": devices,

@@ -19,7 +19,6 @@ from flax import nnx
 from benchmarks.timing import LIMIT, in_turns, machine, multiplying, need, on_cores, report
 from cryjax.augment import AugmentSettings, PatchInfo, build_policy
 from cryjax.models import EncoderSettings, build_encoder
-from cryjax.models.convolution import direct_form
 from cryjax.objectives import SimCLR
 from cryjax.train.mesh import data_mesh, keep_compiled, replicate, shard_batch, use_all_cores
 from cryjax.train.state import create, make_step
@@ -70,8 +69,7 @@ def forward_work(encoder: Any, frames: int, mels: int) -> float:
     """Counts floating point operations of one crop in the encoder, as XLA does."""
     graphdef, arrays = nnx.split(encoder)
     run = jax.jit(lambda arrays, mel: nnx.merge(graphdef, arrays)(mel))
-    with direct_form():
-        lowered = run.lower(arrays, jax.ShapeDtypeStruct((1, frames, mels), np.float32))
+    lowered = run.lower(arrays, jax.ShapeDtypeStruct((1, frames, mels), np.float32))
     analysis: Any = lowered.compile().cost_analysis()
     return analysis["flops"]
 

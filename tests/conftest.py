@@ -14,10 +14,12 @@ from shell import OLDER_FUSIONS
 
 from cryjax.settings import changed, from_dict
 from cryjax.tasks import TASKS
+from cryjax.train.mesh import convolve_without_ynnpack
 
 # more devices than cores, on a machine that has other work: see use_all_cores
 os.environ.setdefault("NPROC", "64")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_collective_call_terminate_timeout_seconds=600")
+convolve_without_ynnpack()
 jax.config.update("jax_num_cpu_devices", 8)
 # most of a test's time is compilation; commands that tests start compile as users have it, or
 # QUICK, and so does `.ci/run` with its newer Python

@@ -14,6 +14,7 @@ from cryjax.evaluate.calibration import Recalibration, recalibrated
 from cryjax.evaluate.scoring import softmax
 from cryjax.evaluate.trained import ABOUT, CLASSIFIER
 from cryjax.files import load_arrays, load_json
+from cryjax.train.mesh import convolve_without_ynnpack
 
 
 class Scores(NamedTuple):
@@ -94,6 +95,9 @@ class Classifier(Encoder):
 def load(folder: str | pathlib.Path) -> Encoder:
     """Loads what a run left: an encoder, or a `Classifier` where a head was kept beside it.
 
+    On a CPU that jax has not been used on yet, it also sets how jax convolves there; see
+    `cryjax.train.mesh.convolve_without_ynnpack`.
+
     Args:
       folder: Workdir of a training run, an export, an artefact, or `best/<mode>-seed<k>` of an
         evaluation.
@@ -102,6 +106,7 @@ def load(folder: str | pathlib.Path) -> Encoder:
       MissingFileError: There is no checkpoint.
       UserError: It is damaged.
     """
+    convolve_without_ynnpack()
     folder = pathlib.Path(folder)
     if artefact.is_artefact(folder):
         encoder, head, about = artefact.load_encoder(folder)

@@ -38,7 +38,6 @@ from cryjax.deploy.function import (
 from cryjax.encoder import Encoder
 from cryjax.errors import UserError
 from cryjax.files import save_json
-from cryjax.models.convolution import direct_form
 from cryjax.train.meta import CheckpointMeta
 
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
@@ -92,7 +91,7 @@ def save_onnx(encoder: Encoder, weights: Weights, path: pathlib.Path) -> None:
     wave = example_waves(encoder)[1][:, -samples:]
     expected = {k: np.asarray(v) for k, v in zip(names, jax.jit(outputs)(wave), strict=True)}
     try:
-        with direct_form(), jax.numpy_rank_promotion("allow"):
+        with jax.numpy_rank_promotion("allow"):
             model = to_onnx(
                 outputs,
                 inputs=[jax.ShapeDtypeStruct(shape, jnp.float32)],

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cryjax.models import ENCODERS, EncoderSettings, build_encoder
-from cryjax.models.convolution import direct_form
 from cryjax.models.layers import in_eval_mode
 
 
@@ -41,8 +40,7 @@ def describe(settings: EncoderSettings, shape: tuple[int, int]) -> tuple[int, in
     parameters = sum(math.prod(x.shape) for x in jax.tree.leaves(nnx.state(abstract, nnx.Param)))
     mel = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     encode = lambda state, mel: nnx.merge(graphdef, state)(mel)  # noqa: E731
-    with direct_form():
-        return parameters, abstract.features, multiply_adds(encode, state, mel)
+    return parameters, abstract.features, multiply_adds(encode, state, mel)
 
 
 def main() -> None:

@@ -9,12 +9,39 @@ from jaxtyping import Array, Float
 
 from cryjax.errors import UserError
 from cryjax.models.compute import rematerialised
-from cryjax.models.convolution import convolve
 from cryjax.models.initializers import TORCH, torch_bias
 from cryjax.types import Buffer
 
 Map = Float[Array, "batch time mel channel"]
 NewMap = Float[Array, "batch new_time new_mel new_channel"]
+
+
+def convolve(
+    x: Map, kernel: Float[Array, "side side channel new_channel"], *, stride: int = 1
+) -> NewMap:
+    """Convolves images with a square kernel of odd size, zero-padded by half of it.
+
+    XLA's CPU compiler convolves maps smaller than the kernel element by element, as they are or as
+    a gradient of the input: these are cut into patches and multiplied by a matrix.
+
+    Args:
+      x: Images, channels last.
+      kernel: (side, side, in, out) weights.
+      stride: Step between positions along both axes.
+    """
+    side, edges = len(kernel), [(len(kernel) // 2, len(kernel) // 2)] * 2
+    high, wide = ((n - 1) // stride + 1 for n in x.shape[1:3])
+    if min(high, wide) >= side:
+        return jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), edges, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    padded = jnp.pad(x, ((0, 0), *edges, (0, 0)))
+    taps = [
+        padded[:, i : i + stride * high : stride, j : j + stride * wide : stride]
+        for i in range(side)
+        for j in range(side)
+    ]
+    return jnp.concatenate(taps, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 class Conv(nnx.Module):

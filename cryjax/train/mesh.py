@@ -27,7 +27,7 @@ from cryjax.errors import UserError
 
 DATA, MODEL = AXES = ("data", "model")  # of the mesh
 SPLIT_FROM = 1024  # elements: smaller arrays are not worth a collective
-THREADS_A_DEVICE = 2  # of XLA's pool on a CPU; eight cost a tenth of the speed
+THREADS_A_DEVICE = 2  # of XLA's pool on a CPU
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +46,33 @@ class MeshSettings:
 
 
 def use_all_cores() -> None:
-    """Gives the CPU platform one device for each core; call before the first use of jax.
+    """Gives the CPU platform one device for every two cores; call before the first use of jax.
 
-    Two devices of one core each train faster than one device with two threads. A collective that
-    waits for the other devices holds a thread of XLA's pool, a device may have several under way,
-    and the pool has one thread a core: a step could wait for ever. So the pool gets more. XLA ends
-    a process whose devices wait 40 s for each other; a busy or suspended laptop gets ten minutes.
+    One device with two threads trains faster than two of one thread, if XLA convolves itself: see
+    `convolve_without_ynnpack`. A collective that waits for the other devices holds a thread of
+    XLA's pool, and a device may have several under way: with fewer than two threads a device a step
+    could wait for ever. XLA ends a process whose devices wait 40 s for each other; a busy or
+    suspended laptop gets ten minutes.
     """
+    convolve_without_ynnpack()
     flags, cores = os.environ.get("XLA_FLAGS", ""), joblib.cpu_count()
     asked = re.search(r"xla_force_host_platform_device_count=(\d+)", flags)
+    devices = max(1, cores // THREADS_A_DEVICE) if asked is None else int(asked[1])
     if asked is None:
-        jax.config.update("jax_num_cpu_devices", cores)
-    devices = cores if asked is None else int(asked[1])
+        jax.config.update("jax_num_cpu_devices", devices)
     os.environ.setdefault("NPROC", str(THREADS_A_DEVICE * devices))
     if "xla_cpu_collective_call_terminate_timeout" not in flags:
         _add_flags("--xla_cpu_collective_call_terminate_timeout_seconds=600")
+
+
+def convolve_without_ynnpack() -> None:
+    """Has XLA's own kernels convolve on CPUs; call before the first use of jax, later it is idle.
+
+    Those of YNNPACK, which jax 0.10 to 0.12 takes by default, leave all threads but one idle
+    (0.10), and the kernel's gradient takes them two to five times as long.
+    """
+    if "xla_cpu_experimental_ynn_fusion_type" not in os.environ.get("XLA_FLAGS", ""):
+        _add_flags("--xla_cpu_experimental_ynn_fusion_type=-individual_convolution")
 
 
 def keep_compiled() -> None:

@@ -1,5 +1,7 @@
 """Encoders against activations, statistics and gradients of the original modules."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,14 +9,7 @@ import pytest
 from flax import nnx
 from torch_names import PROJECTOR, fill, nchw, resnet_recipe, vgg_names
 
-from cryjax.models import (
-    CNN14,
-    EncoderSettings,
-    ResNet18,
-    VGGLike,
-    build_encoder,
-    convolution,
-)
+from cryjax.models import CNN14, EncoderSettings, ResNet18, VGGLike, build_encoder, layers
 from cryjax.models.__main__ import describe
 from cryjax.models.heads import Projector
 from cryjax.models.layers import in_eval_mode
@@ -146,15 +141,24 @@ def test_multiply_adds_are_those_of_the_card():
         ((31, 26), 3, 2),
         ((40, 31), 7, 2),
         ((9, 9), 1, 2),
+        ((5, 6), 3, 2),
+        ((6, 7), 7, 2),
     ],
 )
 def test_convolution_and_its_gradients_are_xlas(shape, size, stride):
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (8, *shape, 5))
     kernel = jax.random.normal(keys[1], (size, size, 5, 7))
+
+    def by_xla(x, kernel):
+        edges, dimensions = ((size // 2,) * 2,) * 2, ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), edges, dimension_numbers=dimensions
+        )
+
     outs = []
-    for conv in (convolution.convolve, convolution._direct):
-        out, pull = jax.vjp(lambda x, k: conv(x, k, stride=stride), x, kernel)  # noqa: B023
+    for conv in (functools.partial(layers.convolve, stride=stride), by_xla):
+        out, pull = jax.vjp(conv, x, kernel)
         outs.append((out, *pull(jax.random.normal(keys[2], out.shape))))
     for got, want in zip(*outs, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-3)

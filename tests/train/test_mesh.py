@@ -1,6 +1,8 @@
 """What is asked of the platform before the first step."""
 
 import os
+import subprocess
+import sys
 
 import jax
 import joblib
@@ -48,22 +50,39 @@ def test_a_gpu_is_asked_for_the_same_bits(monkeypatch):
     )
 
 
-def test_devices_get_threads_enough_to_wait_for_each_other(monkeypatch):
+@pytest.mark.parametrize(("cores", "devices"), [(1, 1), (2, 1), (3, 1), (8, 4)])
+def test_devices_get_threads_enough_to_wait_for_each_other(monkeypatch, cores, devices):
     monkeypatch.delenv("NPROC", raising=False)
-    cores, given = joblib.cpu_count(), []  # fewer than affinity says where a container has a quota
+    given = []
+    monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
     monkeypatch.setattr(jax.config, "update", lambda *pair: given.append(pair))
     monkeypatch.setenv("XLA_FLAGS", "")
     mesh.use_all_cores()
-    assert given == [("jax_num_cpu_devices", cores)]
-    assert os.environ.pop("NPROC") == str(2 * cores)
-    flag = f"--xla_force_host_platform_device_count={cores + 6}"
-    monkeypatch.setenv("XLA_FLAGS", flag)
+    assert given == [("jax_num_cpu_devices", devices)]
+    assert os.environ.pop("NPROC") == str(2 * devices)
+    flags = "--xla_force_host_platform_device_count=9 --xla_cpu_experimental_ynn_fusion_type="
+    monkeypatch.setenv("XLA_FLAGS", flags)
     mesh.use_all_cores()
     assert len(given) == 1
-    assert os.environ["NPROC"] == str(2 * (cores + 6))
+    assert os.environ["NPROC"] == "18"
     assert os.environ["XLA_FLAGS"] == (
-        f"{flag} --xla_cpu_collective_call_terminate_timeout_seconds=600"
+        f"{flags} --xla_cpu_collective_call_terminate_timeout_seconds=600"
     )
+
+
+def test_a_loaded_encoder_convolves_by_xla(trained):
+    """YNNPACK's convolutions ran on one thread, their gradients three times as long."""
+    program = f"""
+import jax, jax.numpy as jnp
+from cryjax import load
+from cryjax.models.layers import convolve
+load({str(trained)!r})
+made = jax.jit(convolve).lower(jnp.zeros((8, 48, 48, 16)), jnp.zeros((3, 3, 16, 16))).compile()
+assert "convolution" in made.as_text()
+assert "ynn" not in made.as_text()
+"""
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True)
 
 
 @pytest.mark.parametrize("wanted", [True, False])
