@@ -69,7 +69,7 @@ def convolve_without_ynnpack() -> None:
     """Has XLA's own kernels convolve on CPUs; call before the first use of jax, later it is idle.
 
     Those of YNNPACK, which jax 0.10 to 0.12 takes by default, leave all threads but one idle
-    (0.10), and the kernel's gradient takes them two to five times as long.
+    (0.10), and the kernel's gradient takes them two to four times as long.
     """
     if "xla_cpu_experimental_ynn_fusion_type" not in os.environ.get("XLA_FLAGS", ""):
         _add_flags("--xla_cpu_experimental_ynn_fusion_type=-individual_convolution")
