@@ -27,7 +27,7 @@ from cryjax.errors import UserError
 
 DATA, MODEL = AXES = ("data", "model")  # of the mesh
 SPLIT_FROM = 1024  # elements: smaller arrays are not worth a collective
-THREADS_A_DEVICE = 2  # of XLA's pool on a CPU
+THREADS_A_DEVICE = 2  # of XLA's pool on a CPU, at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def use_all_cores() -> None:
     devices = max(1, cores // THREADS_A_DEVICE) if asked is None else int(asked[1])
     if asked is None:
         jax.config.update("jax_num_cpu_devices", devices)
-    os.environ.setdefault("NPROC", str(THREADS_A_DEVICE * devices))
+    os.environ.setdefault("NPROC", str(max(cores, THREADS_A_DEVICE * devices)))
     if "xla_cpu_collective_call_terminate_timeout" not in flags:
         _add_flags("--xla_cpu_collective_call_terminate_timeout_seconds=600")
 
