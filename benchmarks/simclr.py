@@ -3,7 +3,7 @@
     python -m benchmarks.simclr [encoder ...]       needs torch; resnet18, vgg and crnn by default
 
 32 clips of 2 views of 101 x 96, float32, the same weights, loss and optimiser; the loss and the
-length of the gradient of the first step are compared first. Ours has one CPU device a core, as the
+length of the gradient of the first step are compared first. Ours has the devices that the
 command has. PyTorch runs eager with channels last, and compiled where its compiler finds one for
 C++; the limit is a matrix product of as many operations as the three passes of the encoder.
 """

@@ -50,14 +50,14 @@ RECIPES: dict[str, Any] = {
     },
 }
 
-# what an hour of two cores is worth to each, where RECIPES have nine minutes
 WIDE_NTT = {"name": "audio_ntt", "width": 1024}
+# what an hour of two cores is worth to each, where RECIPES have nine minutes
 HOURS: dict[str, Any] = {
     "random": {},
     "audio_ntt": {"steps": 4000, "encoder": WIDE_NTT},
-    "vgg_32": {"steps": 2400, "encoder": {"name": "vgg", "width": 32}},
-    "resnet18": {"steps": 7000, "encoder": {"name": "resnet18", "width": 32}},
-    "base": {"steps": 5400},
+    "vgg_32": RECIPES["width_32"] | {"steps": 2400},
+    "resnet18": RECIPES["resnet18"] | {"steps": 7000},
+    "base": RECIPES["base"] | {"steps": 5400},
 }
 
 

@@ -55,14 +55,13 @@ def use_all_cores() -> None:
     suspended laptop gets ten minutes.
     """
     convolve_without_ynnpack()
-    flags, cores = os.environ.get("XLA_FLAGS", ""), joblib.cpu_count()
-    asked = re.search(r"xla_force_host_platform_device_count=(\d+)", flags)
+    _default_flag("xla_cpu_collective_call_terminate_timeout_seconds", "600")
+    cores = joblib.cpu_count()
+    asked = re.search(r"xla_force_host_platform_device_count=(\d+)", os.environ["XLA_FLAGS"])
     devices = max(1, cores // THREADS_A_DEVICE) if asked is None else int(asked[1])
     if asked is None:
         jax.config.update("jax_num_cpu_devices", devices)
     os.environ.setdefault("NPROC", str(max(cores, THREADS_A_DEVICE * devices)))
-    if "xla_cpu_collective_call_terminate_timeout" not in flags:
-        _add_flags("--xla_cpu_collective_call_terminate_timeout_seconds=600")
 
 
 def convolve_without_ynnpack() -> None:
@@ -71,8 +70,7 @@ def convolve_without_ynnpack() -> None:
     Those of YNNPACK, which jax 0.10 to 0.12 takes by default, leave all threads but one idle
     (0.10), and the kernel's gradient takes them two to four times as long.
     """
-    if "xla_cpu_experimental_ynn_fusion_type" not in os.environ.get("XLA_FLAGS", ""):
-        _add_flags("--xla_cpu_experimental_ynn_fusion_type=-individual_convolution")
+    _default_flag("xla_cpu_experimental_ynn_fusion_type", "-individual_convolution")
 
 
 def keep_compiled() -> None:
@@ -86,6 +84,12 @@ def keep_compiled() -> None:
 def make_deterministic() -> None:
     """Asks a GPU for the same bits every time; call before the first use of jax."""
     _add_flags("--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0")
+
+
+def _default_flag(name: str, value: str) -> None:
+    """Adds a flag of XLA that the user did not give."""
+    if name not in os.environ.get("XLA_FLAGS", ""):
+        _add_flags(f"--{name}={value}")
 
 
 def _add_flags(flags: str) -> None:
