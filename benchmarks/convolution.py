@@ -2,9 +2,9 @@
 
     python -m benchmarks.convolution [CORES]        2 by default
 
-Forward and both gradients of 3x3 convolutions, on one device of as many threads as cores; then the
-gradient of max pooling, XLA's window reduction beside maxima of slices. Medians of five calls in
-turns; the numbers are checked equal first.
+Forward and both gradients of 3x3 convolutions, on one device of as many threads as cores; then
+max pooling and batch normalisation with their gradients, XLA's window reduction and Flax's layer
+beside ours. Medians of five calls in turns; the numbers are checked equal first.
 """
 
 import statistics
@@ -18,7 +18,7 @@ import numpy as np
 from flax import nnx
 
 from benchmarks.timing import answer_help, in_turns, on_cores
-from cryjax.models.layers import convolve, max_pool
+from cryjax.models.layers import BatchNorm, convolve, max_pool
 
 BATCH = 32
 MAPS = ((101, 96, 32, 32), (50, 48, 32, 64), (50, 48, 64, 64), (25, 24, 64, 128), (26, 24, 64, 64))
@@ -28,9 +28,10 @@ BY_XLA: Any = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDI
 
 def seconds(programs: list[Any], *args: Any) -> list[float]:
     """Measures the median seconds of compiled programs in turns, after comparing their results."""
-    first, *others = (program(*args) for program in programs)
-    for other in others:
-        np.testing.assert_allclose(other, first, atol=2e-5 * float(jnp.abs(first).max()))
+    first, *others = (jax.tree.leaves(program(*args)) for program in programs)
+    for array, *same in zip(first, *others, strict=True):
+        for other in same:
+            np.testing.assert_allclose(other, array, atol=2e-5 * float(jnp.abs(array).max()))
     work = {
         at: lambda run=run: jax.block_until_ready(run(*args)) for at, run in enumerate(programs)
     }
@@ -63,8 +64,27 @@ def pooled_by_xla(x):
     return nnx.max_pool(x, (2, 2), strides=(2, 2))
 
 
+def normalised_by(layer: type[nnx.BatchNorm]) -> Callable:
+    """Makes the function that normalises a batch by a new layer."""
+    return lambda x: layer(x.shape[-1], rngs=nnx.Rngs(0))(x)
+
+
+def line(title: str, functions: tuple[Callable, Callable], x: Any, grad: Any) -> None:
+    """Prints what two functions take to compute their value and the gradient of their input."""
+
+    def both(function: Callable) -> Callable:
+        def run(x, grad):
+            y, pull = jax.vjp(function, x)
+            return y, pull(grad)
+
+        return jax.jit(run)
+
+    theirs, ours = seconds([both(function) for function in functions], x, grad)
+    print(f"{title:36}{theirs:8.3f} s {ours:18.3f} s {theirs / ours:12.1f}")
+
+
 def main() -> None:
-    """Prints a block for each direction, then one line for pooling."""
+    """Prints a block for each direction, then a line for pooling and one for normalisation."""
     answer_help()
     on_cores(int(sys.argv[1]) if sys.argv[1:] else 2)
     rng = np.random.default_rng(0)
@@ -81,13 +101,10 @@ def main() -> None:
             work = 2 * 9 * n_in * n_out * high * wide * BATCH / 1e9
             row = "".join(f"{each:8.3f} s {work / each:4.0f} GF/s" for each in took)
             print(f"{f'{high}x{wide} {n_in}->{n_out}':36}{row}{took[0] / took[1]:8.1f}")
-    x, grad = normal(BATCH, 101, 96, 32), normal(BATCH, 50, 48, 32)
-    pools = [
-        jax.jit(lambda x, grad, pool=pool: jax.vjp(pool, x)[1](grad)[0])
-        for pool in (pooled_by_xla, max_pool)
-    ]
-    whole, ours = seconds(pools, x, grad)
-    print(f"{'max pool gradient 101x96x32':36}{whole:8.3f} s {ours:18.3f} s {whole / ours:12.1f}")
+    print(f"{'with gradient, 101x96x32':36}{'XLA or Flax':>19}{'ours':>19}   ratio")
+    x = normal(BATCH, 101, 96, 32)
+    line("max pool", (pooled_by_xla, max_pool), x, normal(BATCH, 50, 48, 32))
+    line("batch normalisation", (normalised_by(nnx.BatchNorm), normalised_by(BatchNorm)), x, 1 + x)
 
 
 if __name__ == "__main__":

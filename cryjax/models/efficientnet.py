@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from cryjax.models.compute import rematerialised
 from cryjax.models.initializers import KAIMING
-from cryjax.models.layers import Map, NewMap
+from cryjax.models.layers import BatchNorm, Map, NewMap
 from cryjax.types import Mel
 
 # expansion, kernel, stride, channels, repeats
@@ -42,8 +42,8 @@ def _conv(
     )
 
 
-def _norm(n: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    return nnx.BatchNorm(n, momentum=0.99, epsilon=1e-3, rngs=rngs)  # Keras's constants
+def _norm(n: int, rngs: nnx.Rngs) -> BatchNorm:
+    return BatchNorm(n, momentum=0.99, epsilon=1e-3, rngs=rngs)  # Keras's constants
 
 
 class Block(nnx.Module):

@@ -14,6 +14,7 @@ from cryjax.types import Buffer
 
 Map = Float[Array, "batch time mel channel"]
 NewMap = Float[Array, "batch new_time new_mel new_channel"]
+Channels = Float[Array, "*batch channel"]
 
 
 def convolve(
@@ -81,9 +82,41 @@ class Conv(nnx.Module):
         return y if self.bias is None else y + self.bias[...].astype(self.dtype)[None, None, None]
 
 
-def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
+class BatchNorm(nnx.BatchNorm):
+    """Batch normalisation written as x * a + b, with one a and one b for each channel.
+
+    Values, variables and their names are those of `nnx.BatchNorm`, which subtracts the mean first.
+    The gradient of this form reads a map in two sums and one pass, that of the other in five: on a
+    CPU, where no pass does two things, it takes half the time (benchmarks/convolution.py).
+    """
+
+    scale: Any  # both always exist here
+    bias: Any
+
+    def __call__(self, x: Channels) -> Channels:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Normalises each channel, the last axis, by the batch or by the running statistics.
+
+        Statistics are float32 at least. The result has the number format `dtype`, or that of x and
+        the parameters together where there is none.
+        """
+        mean, var = self.mean[...], self.var[...]
+        if not self.use_running_average:
+            wide, axes = x.astype(jnp.promote_types(x.dtype, var.dtype)), range(x.ndim - 1)
+            mean, square = wide.mean(axes), jnp.square(wide).mean(axes)
+            var = jnp.maximum(0, square - jnp.square(mean))
+            for running, now in ((self.mean, mean), (self.var, var)):
+                moved = self.momentum * running[...] + (1 - self.momentum) * now
+                running[...] = jax.lax.stop_gradient(moved)
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        shift = self.bias[...] - mean * scale
+        scale, shift = (jnp.expand_dims(each, range(x.ndim - 1)) for each in (scale, shift))
+        y = x * scale + shift
+        return y if self.dtype is None else y.astype(self.dtype)
+
+
+def batch_norm(features: int, *, rngs: nnx.Rngs) -> BatchNorm:
     """Makes batch normalisation with torch's constants: epsilon 1e-5, momentum 0.1 (here 0.9)."""
-    return nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
+    return BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
 
 
 class ConvNorm(nnx.Module):
