@@ -1,6 +1,6 @@
 """All benchmarks of this machine, one after another, into a table that keeps other machines'.
 
-    python -m benchmarks.all [RECORDINGS] [name ...]     needs torch and pillow; 24 to 40 minutes
+    python -m benchmarks.all [RECORDINGS] [name ...]     needs torch and pillow; 29 to 45 minutes
 
 RECORDINGS is a folder with esc10, esc50 and donateacry, for the rows that read real files; names
 choose rows. Every row states what bounds it on this processor, measured in turns with it, as a
