@@ -104,7 +104,8 @@ def main() -> None:
     print(f"{'with gradient, 101x96x32':36}{'XLA or Flax':>19}{'ours':>19}   ratio")
     x = normal(BATCH, 101, 96, 32)
     line("max pool", (pooled_by_xla, max_pool), x, normal(BATCH, 50, 48, 32))
-    line("batch normalisation", (normalised_by(nnx.BatchNorm), normalised_by(BatchNorm)), x, 1 + x)
+    norms = (normalised_by(nnx.BatchNorm), normalised_by(BatchNorm))
+    line("batch normalisation", norms, x, normal(*x.shape))
 
 
 if __name__ == "__main__":

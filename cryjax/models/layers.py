@@ -87,7 +87,7 @@ class BatchNorm(nnx.BatchNorm):
 
     Values, variables and their names are those of `nnx.BatchNorm`, which subtracts the mean first.
     The gradient of this form reads a map in two sums and one pass, that of the other in five: on a
-    CPU, where no pass does two things, it takes half the time (benchmarks/convolution.py).
+    CPU, where no pass does two things, it is a third faster (benchmarks/convolution.py).
     """
 
     scale: Any  # both always exist here
