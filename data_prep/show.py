@@ -74,6 +74,7 @@ def _main(argv: Sequence[str]) -> None:
         source = pathlib.Path(_SOURCE.value)
         clips = choose(CORPORA[_CORPUS.value].find(source, 0), _PATH.value)
         root = source if source.is_dir() else source.parent
+        pathlib.Path(_OUT.value).parent.mkdir(parents=True, exist_ok=True)
         draw(root, clips, _SPEC.value).savefig(_OUT.value, dpi=120)
     except (ValueError, OSError) as error:
         sys.exit(f"show: {error}")

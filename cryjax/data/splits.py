@@ -129,7 +129,7 @@ def _strict(clips: list[Clip], shared: dict[str, list[str]]) -> Splits:
     ]
     dropped = sum(clip.split == LEFT_OUT for clip in kept)
     notes = [
-        f"group {group} was in {', '.join(where)}: it stays in {stays[group]}"
+        f"group {group!r} was in {', '.join(where)}: it stays in {stays[group]}"
         for group, where in shared.items()
     ]
     words = f"official strict, {len(shared)} shared groups kept in one split each"

@@ -65,7 +65,7 @@ def use_all_cores() -> None:
 
 
 def convolve_without_ynnpack() -> None:
-    """Has XLA's own kernels convolve on CPUs; call before the first use of jax, later it is idle.
+    """Has XLA's own kernels convolve on CPUs; call before the first use of jax, else it is ignored.
 
     Those of YNNPACK, which jax 0.10 to 0.12 takes by default, leave all threads but one idle
     (0.10), and the kernel's gradient takes them two to four times as long.

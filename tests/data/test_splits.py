@@ -64,7 +64,7 @@ def test_a_split_that_shares_a_group_is_refused():
     strict, words, notes = make_splits(shared, "official_strict", 0)
     assert [c.split for c in strict] == [LEFT_OUT, "test", "train"]
     assert words == "official strict, 1 shared groups kept in one split each (1 clips left out)"
-    assert notes == ["group p1 was in test, train: it stays in test"]
+    assert notes == ["group 'p1' was in test, train: it stays in test"]
     kept, words, _ = make_splits(shared, "official_as_published", 0)
     assert len(kept) == 3
     assert "LEAKY" in words
@@ -77,8 +77,8 @@ def test_folds_that_share_a_group_keep_it_where_most_of_it_is():
     strict, _, notes = make_splits(shared, "official_strict", 0)
     assert [c.split for c in strict] == ["fold2", LEFT_OUT, "fold2", LEFT_OUT, "fold1"]
     assert notes == [
-        "group p1 was in fold1, fold2: it stays in fold2",
-        "group p2 was in fold1, fold2: it stays in fold1",
+        "group 'p1' was in fold1, fold2: it stays in fold2",
+        "group 'p2' was in fold1, fold2: it stays in fold1",
     ]
     assert not shared_groups(strict)
 

@@ -106,3 +106,22 @@ def test_the_next_commands_run_as_they_stand(tmp_path):
     assert "--class='c d'" in text
     assert f"--like={tmp_path}/recordings/x.flac" in text
     assert "--class" not in _next_commands(tmp_path / "best", str(tmp_path), ["a", "b"])
+
+
+def test_notes_of_preparation_name_no_group_in_a_report():
+    """What preparation says of groups by name, to whoever runs it, does not leave the house."""
+    from cryjax.data.manifest import Clip
+    from cryjax.data.splits import make_splits
+    from cryjax.evaluate.report.publish import _without_names
+    from data_prep.folder import notes_on_groups
+
+    names = ["Anna O'Neil", "anna o'neil", 'Ben "B" Li', 'ben "b" li']
+    clips = [
+        Clip(path=f"{i}.wav", label="a", group=name, split=split)
+        for i, (name, split) in enumerate((n, s) for n in names for s in ("train", "test"))
+    ]
+    notes = [*notes_on_groups(clips), *make_splits(clips, "official_strict", 0)[2]]
+    assert len(notes) == 2 + len(names)
+    published = "; ".join(map(_without_names, notes)).lower()
+    assert [part for part in ("anna", "neil", "ben", "li'") if part in published] == []
+    assert "groups that differ only by case or spaces: …, …" in published

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import sys
@@ -23,6 +24,8 @@ from cryjax.evaluate.report.clinical import tables as clinical_tables
 from cryjax.evaluate.task import EvaluationTask
 from cryjax.evaluate.trained import is_of
 from cryjax.settings import to_dict
+
+QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""  # as Python writes text
 
 
 def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -> dict[str, Any]:
@@ -73,12 +76,17 @@ def facts_of(tasks: Sequence[EvaluationTask], modes: Sequence[str], seed: int) -
         "encoder": task.pretrained.fingerprint[:12] if task.pretrained else "fresh weights",
     }
     if corpus.notes:
-        facts["preparation"] = "; ".join(corpus.notes)
+        facts["preparation"] = "; ".join(map(_without_names, corpus.notes))
     if notes := [*caution(tasks), *filter(None, [_said("caveats", modes, task)])]:
         facts["note"] = "; ".join(notes)
     if unheard := sorted({name for t in tasks for name in _without_training(t)}):
         facts["classes without a training recording"] = ", ".join(unheard)
     return facts
+
+
+def _without_names(note: str) -> str:
+    """Takes the names of groups out of a note of preparation, which quotes them."""
+    return re.sub(QUOTED, "…", note) if note.startswith("group") else note
 
 
 def _from_to(sizes: Sequence[int]) -> int | str:
