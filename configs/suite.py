@@ -56,7 +56,7 @@ SMOKE = {"seeds": 1, "transfer": {"modes": "majority,mel_statistics,random_linea
 DEMO = {
     "seeds": 1,
     "pretrain": laptop.PRETRAIN
-    | {"steps": 120, "batch_size": 64, "save_every": 60, "knn": {"every": None}},
+    | {"steps": 240, "batch_size": 64, "save_every": 120, "knn": {"every": None}},
     "transfer": {
         "seeds": 3,
         "label": {"fraction": 0.1},
