@@ -46,7 +46,8 @@ def notes_on_reach(clips: list[Clip], root: pathlib.Path, *, refuse: bool) -> tu
             f"{len(outside)} recordings lie outside of {root}, such as {outside[0]}; move them in, "
             "or list them in a table of your own: --corpus=csv without --inside"
         )
-    return (f"{len(outside)} recordings lie outside of {root}",) if outside else ()
+    # notes go into reports, which say of no folder where it lies
+    return (f"{len(outside)} recordings lie outside of {home.name}",) if outside else ()
 
 
 def notes_on_groups(clips: list[Clip]) -> tuple[str, ...]:

@@ -237,6 +237,8 @@ def test_recordings_outside_of_the_folder_are_counted_or_refused(source, tmp_pat
     table.write_text("\n".join(["path,label,group", *rows]) + "\n")
     prepare("csv", str(table), str(tmp_path / "a"), workers=0)
     assert "12 recordings lie outside of" in capsys.readouterr().out
+    notes = json.loads((tmp_path / "a" / "manifest.json").read_text())["notes"]
+    assert str(tmp_path) not in "".join(notes)  # they go into reports
     with pytest.raises(ValueError, match="12 recordings lie outside of"):
         prepare("csv", str(table), str(tmp_path / "b"), workers=0, inside=True)
     (tmp_path / "linked").mkdir()
